@@ -1,0 +1,5 @@
+"""The one exception that means: the person who called made a mistake that they can mend."""
+
+
+class InputError(ValueError):
+    """A user's mistake. The message is one sentence: what was found, where, and what would be right."""
