@@ -1,0 +1,172 @@
+"""Pictures with a label for every patch, from which a small vision tower learns to see before it learns to answer.
+
+Two kinds of picture take turns at random: scenes crowded with coloured shapes, and pages full of glyphs whose syllables
+are labelled by their three letters (initial, medial, final), so that few classes cover all 11,172 syllables.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from PIL import Image
+
+from varco_vision.errors import InputError
+from varco_vision.synth.fonts import split_fonts
+from varco_vision.synth.lexicon import LATIN, syllables
+from varco_vision.synth.rng import stream
+from varco_vision.synth.scenes import SceneConfig, make_scene
+from varco_vision.synth.words import PixelBox, glyph, set_word
+
+INITIALS, MEDIALS, FINALS = 19, 21, 28  # letters of a Hangul syllable; "no final" is the first of the finals
+LABELS = ("colour", "shape", "initial", "medial", "final", "latin")
+_HANGUL_BASE = 0xAC00
+
+
+@dataclass(frozen=True)
+class DenseConfig:
+    """tile and patch in pixels; `text` is the share of glyph pages, `latin` the share of their glyphs that are Latin."""
+
+    tile: int = 128
+    patch: int = 16
+    shapes: int = 8
+    colours: int = 8
+    object_px: tuple[int, int] = (24, 54)
+    objects: tuple[int, int] = (5, 6)
+    background: str = "plain"
+    text: float = 0.4
+    word_px: tuple[int, int] = (26, 40)
+    latin: float = 0.25
+    syllables: int = 500
+    inverted: float = 0.3
+    split: str = "train"
+    scene: SceneConfig = field(init=False, repr=False, compare=False)
+    fonts: tuple[str, ...] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        for name in ("object_px", "objects", "word_px"):
+            object.__setattr__(self, name, tuple(getattr(self, name)))
+        if self.tile % self.patch:
+            raise InputError(f"tile={self.tile} is not a multiple of patch={self.patch}; choose a tile that is")
+        if not 0 <= self.text <= 1:
+            raise InputError(f"text={self.text} asked for; the share of glyph pages is between 0 and 1")
+        scene = SceneConfig(
+            size=self.tile,
+            shapes=self.shapes,
+            colours=self.colours,
+            min_objects=self.objects[0],
+            max_objects=self.objects[1],
+            object_px=self.object_px,
+            background=self.background,
+        )
+        object.__setattr__(self, "scene", scene)
+        object.__setattr__(self, "fonts", tuple(str(path) for path in split_fonts(self.split)) if self.text else ())
+
+    @property
+    def side(self) -> int:
+        """Patches along one side of the tile."""
+        return self.tile // self.patch
+
+    def classes(self) -> dict[str, int]:
+        """Classes of each label, the 0 for "nothing here" included."""
+        counts = (self.colours, self.shapes, INITIALS, MEDIALS, FINALS, len(LATIN))
+        return {name: count + 1 for name, count in zip(LABELS, counts, strict=True)}
+
+
+def jamo_indices(syllable: str) -> tuple[int, int, int]:
+    """Initial, medial and final index of a composed Hangul syllable; final 0 means none (Unicode's arithmetic)."""
+    code = ord(syllable) - _HANGUL_BASE
+    return code // (MEDIALS * FINALS), code // FINALS % MEDIALS, code % FINALS
+
+
+def _patches(box: tuple[float, float, float, float], config: DenseConfig) -> tuple[slice, slice]:
+    """Rows and columns of the patches whose middle lies inside the box."""
+    x0, y0, x1, y1 = (max(0, min(config.side, math.ceil(v / config.patch - 0.5))) for v in box)
+    return slice(y0, y1), slice(x0, x1)
+
+
+def _scene(rng: random.Random, config: DenseConfig, out: dict[str, np.ndarray], k: int) -> None:
+    scene = make_scene(rng, config.scene)
+    out["images"][k] = np.asarray(scene.image)
+    for o in scene.objects:
+        rows, columns = _patches(o.box, config)
+        out["colour"][k, rows, columns] = o.colour + 1
+        out["shape"][k, rows, columns] = o.shape + 1
+        out["box"][k, rows, columns] = np.array(o.box, np.float32) / config.tile
+        out["object_mask"][k, rows, columns] = True
+
+
+@dataclass
+class _Placed:
+    character: str
+    box: PixelBox  # ink
+    cell: tuple[float, float, float, float]  # the room the glyph takes in its line
+
+
+def _page(rng: random.Random, config: DenseConfig, image: Image.Image, ink: tuple[int, int, int]) -> list[_Placed]:
+    """Paint rows of random glyphs until the picture is full."""
+    font, size = rng.choice(config.fonts), rng.randint(*config.word_px)
+    pool = syllables(config.syllables)
+    tallest = set_word("훌Qg", font, size)  # reaches as high and as low as the letters of a line do
+    rise, height = tallest.rise, tallest.height
+    placed = []
+    top = rng.uniform(1, 5)
+    while top + height <= config.tile - 1:
+        pen = rng.uniform(1, 5)
+        while True:
+            character = rng.choice(LATIN) if rng.random() < config.latin else rng.choice(pool)
+            g = glyph(font, size, character)
+            assert g.mask is not None
+            x, y = round(pen) + g.left, round(top) + rise + g.top
+            if max(pen + g.advance, x + g.mask.width) > config.tile - 1:
+                break
+            y = max(0, min(y, config.tile - g.mask.height))
+            x = max(0, x)
+            image.paste(ink, (x, y), g.mask)
+            box = (x, y, x + g.mask.width, y + g.mask.height)
+            placed.append(_Placed(character, box, (pen, min(top, y), pen + g.advance, max(top + height, box[3]))))
+            pen += g.advance + (rng.uniform(2, 8) if rng.random() < 0.3 else 0)
+        top += height + rng.uniform(1, 6)
+    return placed
+
+
+def _glyphs(rng: random.Random, config: DenseConfig, out: dict[str, np.ndarray], k: int) -> None:
+    light = tuple(rng.randint(170, 255) for _ in range(3))
+    dark = tuple(rng.randint(0, 90) for _ in range(3))
+    ground, ink = (dark, light) if rng.random() < config.inverted else (light, dark)
+    image = Image.new("RGB", (config.tile, config.tile), ground)
+    for item in _page(rng, config, image, ink):
+        rows, columns = _patches(item.cell, config)
+        if "가" <= item.character <= "힣":
+            values = jamo_indices(item.character)
+            for name, value in zip(("initial", "medial", "final"), values, strict=True):
+                out[name][k, rows, columns] = value + 1
+        else:
+            out["latin"][k, rows, columns] = LATIN.index(item.character) + 1
+        out["box"][k, rows, columns] = np.array(item.box, np.float32) / config.tile
+        out["glyph_mask"][k, rows, columns] = True
+    out["images"][k] = np.asarray(image)
+
+
+def dense_batch(indices: Sequence[int], config: DenseConfig, seed: int) -> dict[str, np.ndarray]:
+    """Pictures and their patch labels; picture k depends on (config, seed, indices[k]) only.
+
+    With B = len(indices), T = tile, P = (tile / patch)^2 patches, row-major:
+    images uint8 [B, T, T, 3]; colour, shape, initial, medial, final, latin int64 [B, P], 0 where there is none, else
+    index + 1 (so `final` is 1 for a syllable without a final); object_mask, glyph_mask bool [B, P]: the patch's middle
+    lies in an object's box, or in the room of a glyph; box float32 [B, P, 4]: x1, y1, x2, y2 of that object or of the
+    glyph's ink, relative to the picture, zeros elsewhere.
+    """
+    count, side, tile = len(indices), config.side, config.tile
+    out: dict[str, np.ndarray] = {name: np.zeros((count, side, side), np.int64) for name in LABELS}
+    out["images"] = np.zeros((count, tile, tile, 3), np.uint8)
+    out["box"] = np.zeros((count, side, side, 4), np.float32)
+    out["object_mask"] = np.zeros((count, side, side), bool)
+    out["glyph_mask"] = np.zeros((count, side, side), bool)
+    for k, index in enumerate(indices):
+        rng = stream("dense", config.split, seed, index)
+        (_glyphs if rng.random() < config.text else _scene)(rng, config, out, k)
+    return {name: a if name == "images" else a.reshape(count, side * side, *a.shape[3:]) for name, a in out.items()}
