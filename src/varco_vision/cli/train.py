@@ -1,0 +1,112 @@
+"""`varco-vision train RECIPE`: stages 0 to 4 of a recipe, on one process or many."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from varco_vision.cli.common import new_app
+from varco_vision.errors import InputError
+
+app = new_app()
+
+EPILOG = """Examples:
+
+  varco-vision train recipes/nano.yaml --out runs/nano
+
+  varco-vision train recipes/nano.yaml --stages 2-4 --out runs/nano --resume stages.basic.steps=500
+
+  torchrun --nnodes 2 --nproc-per-node 8 ... -m varco_vision.cli.main train recipes/mini.yaml --out runs/mini"""
+
+
+@app.command(epilog=EPILOG)
+def train(
+    recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="Recipe file or name, such as recipes/nano.yaml.")],
+    overrides: Annotated[
+        list[str] | None, typer.Argument(metavar="[KEY.PATH=VALUE ...]", help="Values that replace the recipe's.")
+    ] = None,
+    stages: Annotated[str, typer.Option(metavar="A-B", help="Which stages to run.")] = "0-4",
+    out: Annotated[Path | None, typer.Option(help="Where everything is written; runs/NAME by default.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with what is in --out.")] = False,
+    processes: Annotated[int, typer.Option(min=0, help="Processes on this machine; 0: one a GPU, or one a core.")] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the stages' results as JSON.")] = False,
+) -> None:
+    """Train a model stage by stage.
+
+    Each stage reads what the one before left in --out and writes a checkpoint that any program can load. A run that was
+    stopped at any moment goes on with --resume and ends with the same weights.
+    """
+    from varco_vision.train.recipe import find, read
+
+    first, last = stage_range(stages)
+    resolved = read(find(recipe), overrides or ())
+    directory = out or Path("runs") / resolved.name
+    refuse_overwriting(directory, resume)
+    spawn(processes)
+    from varco_vision.train import parallel
+    from varco_vision.train.run import Run
+
+    world = parallel.start()
+    try:
+        results = Run(resolved, directory, world, resume=resume, show=not as_json).stages(first, last)
+        if world.leads:
+            report(results, directory, as_json)
+    finally:
+        parallel.stop()
+
+
+def report(results: list, directory: Path, as_json: bool) -> None:
+    """Print what each stage did."""
+    if as_json:
+        typer.echo(json.dumps([r.to_dict() for r in results], ensure_ascii=False, indent=1))
+        return
+    for r in results:
+        line = f"{r.stage} {r.name:<12} {r.samples:>9,} samples {r.seconds:>8.1f} s   loss {r.loss_first:.3f} -> {r.loss_last:.3f}"
+        typer.echo(line)
+    typer.echo(f"written to {directory}")
+
+
+def stage_range(text: str) -> tuple[int, int]:
+    """ "1-4" -> (1, 4), "2" -> (2, 2)."""
+    first, _, last = text.partition("-")
+    if not first.isdigit() or (last and not last.isdigit()) or (last and int(last) < int(first)):
+        raise InputError(f"--stages {text!r} is no range of stages; write for example 1-4 or 2")
+    return int(first), int(last or first)
+
+
+def refuse_overwriting(directory: Path, resume: bool) -> None:
+    """Training that is there must be resumed or left alone, never silently begun anew."""
+    if "RANK" in os.environ:  # the parent process has looked already; its siblings may have begun to write
+        return
+    if not resume and any(directory.glob("*/result.json")):
+        raise InputError(f"{directory} holds finished stages; add --resume to go on with them, or choose another --out")
+
+
+def spawn(processes: int) -> None:
+    """Start this very command again under torchrun, one process a GPU or core, unless it already runs there.
+
+    Does not return when it does so.
+    """
+    if "RANK" in os.environ:
+        return
+    count = processes or available()
+    if count == 1:
+        return
+    module = "varco_vision.cli.main"
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(count)]
+    environment = {"OMP_NUM_THREADS": "1", "TORCH_CPP_LOG_LEVEL": "ERROR", **os.environ}
+    os.execve(sys.executable, [*command, "-m", module, *sys.argv[1:]], environment)
+
+
+def available() -> int:
+    """GPUs of this machine, or the cores that this process may use (at most 4: small models gain nothing beyond)."""
+    import torch
+
+    if torch.cuda.is_available():
+        return torch.cuda.device_count()
+    return min(4, len(os.sched_getaffinity(0)))

@@ -1,0 +1,306 @@
+"""Samples to packed rows: rendering, sharing a picture among its questions, filling rows, collating.
+
+Everything is a pure function of the sample stream, on integers and numpy; workers do it, the device gets tensors.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from transformers import PreTrainedTokenizerBase
+
+from varco_vision.chat import Rendered, render_batch
+from varco_vision.data.sample import Sample
+from varco_vision.data.source import Source
+from varco_vision.errors import InputError
+from varco_vision.geometry import AnyResConfig, TilePlan, plan_sample
+from varco_vision.model.attention import make_layout
+from varco_vision.model.packed import PADDING, PackedBatch
+from varco_vision.pictures import load, views
+
+
+@dataclass(frozen=True)
+class Branch:
+    """One question with its answer, behind the shared prefix: ids, and which of them are supervised."""
+
+    ids: tuple[int, ...]
+    supervised: tuple[bool, ...]
+    task: str
+    sample: str
+
+
+@dataclass(frozen=True)
+class Document:
+    """A prefix (no supervised token in it) with its pictures and its branches. Lengths are in tokens."""
+
+    prefix: tuple[int, ...]
+    branches: tuple[Branch, ...]
+    views_VTTC: np.ndarray
+    slots: np.ndarray  # places in the prefix that take picture features
+    indices_N4: np.ndarray  # into this document's views; -1 = newline
+    weights_N4: np.ndarray | None
+
+    @property
+    def tokens(self) -> int:
+        return len(self.prefix) + sum(len(branch.ids) for branch in self.branches)
+
+
+@dataclass(frozen=True)
+class Feeding:
+    """How samples become tokens: the tokenizer, the tiling, and whether every picture is given as a single view."""
+
+    tokenizer: PreTrainedTokenizerBase
+    anyres: AnyResConfig
+    single_view: bool = False
+    pad_colour: tuple[int, int, int] = (127, 127, 127)
+
+
+def answers(sample: Sample) -> list[tuple[dict, ...]]:
+    """The full conversations of a sample: one for supervised training, chosen and rejected for preference."""
+    if sample.chosen is None:
+        return [sample.messages]
+    return [(*sample.messages, *sample.chosen), (*sample.messages, *(sample.rejected or ()))]
+
+
+def documents(group: Sequence[Sample], feeding: Feeding, max_tokens: int) -> tuple[list[Document], list[str]]:
+    """Documents of a group of samples on the same pictures, each at most `max_tokens` long, and what did not fit.
+
+    The second list names the refused samples; nothing is cut, least of all inside picture tokens. The two answers of a
+    preference pair stay in one document.
+    """
+    pictures = [load(image) for image in group[0].images]
+    plans = plan_sample([picture.size for picture in pictures], feeding.anyres, single=feeding.single_view)
+    counts = [plan.token_count for plan in plans]
+    turns = [answers(sample) for sample in group]
+    flat = render_batch([t for pair in turns for t in pair], feeding.tokenizer, [counts] * sum(map(len, turns)))
+    waiting = iter(flat)
+    rendered = [[next(waiting) for _ in pair] for pair in turns]
+    shared = _shared_length(flat, sum(counts))
+    pixels = _pixels(pictures, plans, feeding)
+    bundles, refused = [], []
+    for sample, pair in zip(group, rendered, strict=True):
+        branches = [_branch(r, shared, sample) for r in pair]
+        if shared + sum(len(b.ids) for b in branches) > max_tokens:
+            refused.append(f"{sample.id} ({shared + sum(len(b.ids) for b in branches)} tokens)")
+        else:
+            bundles.append(branches)
+    made = []
+    for chunk in _chunks(bundles, max_tokens - shared):
+        first = flat[0]
+        made.append(_document(first.ids[:shared], chunk, first.image_starts, plans, pixels, feeding.anyres.side**2))
+    return made, refused
+
+
+def _shared_length(rendered: Sequence[Rendered], picture_tokens: int) -> int:
+    """Length of the prefix that all conversations share and that holds all picture tokens but nothing supervised."""
+    if len(rendered) == 1 and not picture_tokens:
+        return 0
+    first = rendered[0]
+    limit = min(r.supervised.index(True) for r in rendered) - 1
+    shared = 0
+    while shared < limit and all(r.ids[shared] == first.ids[shared] for r in rendered):
+        shared += 1
+    ends = first.image_starts[-1] + 1 if first.image_starts else 0
+    if shared < ends:
+        raise InputError("samples of one group must share everything up to their last picture; give them apart")
+    return shared
+
+
+def _branch(rendered: Rendered, shared: int, sample: Sample) -> Branch:
+    return Branch(tuple(rendered.ids[shared:]), tuple(rendered.supervised[shared:]), sample.task, sample.id)
+
+
+def _chunks(bundles: list[list[Branch]], room: int) -> Iterable[list[Branch]]:
+    """Branches in order, cut into documents that fit; a bundle (one sample's answers) is never split."""
+    chunk: list[Branch] = []
+    used = 0
+    for bundle in bundles:
+        size = sum(len(b.ids) for b in bundle)
+        if chunk and used + size > room:
+            yield chunk
+            chunk, used = [], 0
+        chunk = chunk + bundle
+        used += size
+    if chunk:
+        yield chunk
+
+
+def _pixels(pictures: Sequence, plans: Sequence, feeding: Feeding) -> np.ndarray:
+    tile = feeding.anyres.tile
+    if not pictures:
+        return np.zeros((0, tile, tile, 3), np.uint8)
+    return np.concatenate(
+        [
+            views(picture, plan, feeding.anyres, feeding.pad_colour)
+            for picture, plan in zip(pictures, plans, strict=True)
+        ]
+    )
+
+
+def _document(
+    prefix: Sequence[int],
+    branches: Sequence[Branch],
+    starts: Sequence[int],
+    plans: Sequence[TilePlan],
+    pixels: np.ndarray,
+    cells: int,
+) -> Document:
+    slots, indices, weights, first_view = [], [], [], 0
+    for start, plan in zip(starts, plans, strict=True):
+        index_N4, weight_N4 = plan.gather()
+        slots.append(np.arange(start, start + plan.token_count))
+        indices.append(np.where(index_N4 < 0, -1, index_N4 + first_view * cells))
+        weights.append(weight_N4)
+        first_view += plan.view_count
+    copy = all(plan.is_copy for plan in plans)
+    empty = np.zeros((0, 4), np.int64)
+    return Document(
+        prefix=tuple(prefix),
+        branches=tuple(branches),
+        views_VTTC=pixels,
+        slots=np.concatenate(slots) if slots else np.zeros(0, np.int64),
+        indices_N4=np.concatenate(indices) if indices else empty,
+        weights_N4=None if copy or not weights else np.concatenate(weights),
+    )
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What a row may hold: tokens of the language model, views of the tower."""
+
+    tokens: int
+    views: int = 1_000_000
+
+
+class RowStream:
+    """Rows of one shard of a sample stream: groups shard, shard + shards, ... packed best-fit over a look-ahead buffer.
+
+    A shard is a fixed share of the stream, not a process: any number of processes may serve the shards, and `state()`
+    (a few integers) is all that exact resumption needs.
+    """
+
+    def __init__(
+        self, source: Source, feeding: Feeding, budget: Budget, shard: int, shards: int, lookahead: int = 8
+    ) -> None:
+        self.source, self.feeding, self.budget = source, feeding, budget
+        self.shard, self.shards, self.lookahead = shard, shards, lookahead
+        self.next_group = shard
+        self.buffer: list[tuple[int, int, Document]] = []  # (group, part, document)
+        self.refused: list[str] = []
+        self.samples = 0
+
+    def state(self) -> dict:
+        """Position in the stream: the next group and the documents that wait in the buffer, as (group, part)."""
+        return {
+            "next": self.next_group,
+            "waiting": [[group, part] for group, part, _ in self.buffer],
+            "samples": self.samples,
+        }
+
+    def restore(self, state: dict) -> None:
+        """Continue exactly where `state()` was taken."""
+        self.next_group, self.samples = state["next"], state["samples"]
+        made = {
+            group: documents(self.source.group(group), self.feeding, self.budget.tokens)[0]
+            for group, _ in state["waiting"]
+        }
+        self.buffer = [(group, part, made[group][part]) for group, part in state["waiting"]]
+
+    def _refill(self) -> None:
+        barren = 0
+        while len(self.buffer) < self.lookahead:
+            group = self.next_group
+            self.next_group += self.shards
+            made, refused = documents(self.source.group(group), self.feeding, self.budget.tokens)
+            made = [d for d in made if len(d.views_VTTC) <= self.budget.views]
+            self.refused.extend(refused)
+            self.buffer.extend((group, part, document) for part, document in enumerate(made))
+            barren = 0 if made else barren + 1
+            if barren == 100:
+                raise InputError(
+                    f"100 groups in a row do not fit a row of {self.budget.tokens} tokens, e.g. {self.refused[-1]}"
+                )
+
+    def row(self) -> list[Document]:
+        """The next row: the oldest document, then always the largest waiting one that still fits."""
+        self._refill()
+        _, _, first = self.buffer.pop(0)
+        row, tokens, tiles = [first], first.tokens, len(first.views_VTTC)
+        while True:
+            fits = [
+                (-d.tokens, n)
+                for n, (_, _, d) in enumerate(self.buffer)
+                if tokens + d.tokens <= self.budget.tokens and tiles + len(d.views_VTTC) <= self.budget.views
+            ]
+            if not fits:
+                break
+            _, _, document = self.buffer.pop(min(fits)[1])
+            row.append(document)
+            tokens, tiles = tokens + document.tokens, tiles + len(document.views_VTTC)
+        self.samples += sum(len({b.sample for b in d.branches}) for d in row)
+        return row
+
+
+def collate(rows: Sequence[Sequence[Document]], pad_id: int, side: int) -> PackedBatch:
+    """Rows of documents to one `PackedBatch`; rows are padded to the longest. `side`: patch positions per view side."""
+    length = max(sum(d.tokens for d in row) for row in rows)
+    shape = (len(rows), length)
+    ids, positions = np.full(shape, pad_id, np.int64), np.zeros(shape, np.int64)
+    document, branch = np.full(shape, PADDING, np.int64), np.zeros(shape, np.int64)
+    slots, indices, weights, pixels = [], [], [], []
+    sources, targets, sequences, tasks, samples = [], [], [], [], []
+    first_view, spans = 0, []
+    for r, row in enumerate(rows):
+        at = 0
+        for n, d in enumerate(row):
+            shared = len(d.prefix)
+            spans.append((r * length + at, shared, [len(b.ids) for b in d.branches]))
+            span = slice(at, at + shared)
+            ids[r, span], positions[r, span], document[r, span] = d.prefix, np.arange(shared), n
+            slots.append(d.slots + r * length + at)
+            indices.append(np.where(d.indices_N4 < 0, -1, d.indices_N4 + first_view * side * side))
+            weights.append(d.weights_N4)
+            pixels.append(d.views_VTTC)
+            first_view += len(d.views_VTTC)
+            at += shared
+            for k, b in enumerate(d.branches, start=1):
+                span = slice(at, at + len(b.ids))
+                ids[r, span], positions[r, span] = b.ids, shared + np.arange(len(b.ids))
+                document[r, span], branch[r, span] = n, k
+                wanted = np.flatnonzero(b.supervised)
+                sources.append(r * length + at + wanted - 1)
+                targets.append(np.asarray(b.ids)[wanted])
+                sequences.append(np.full(len(wanted), len(tasks)))
+                tasks.append(b.task)
+                samples.append(b.sample)
+                at += len(b.ids)
+    return PackedBatch(
+        input_ids_RL=torch.from_numpy(ids),
+        position_ids_RL=torch.from_numpy(positions),
+        document_RL=torch.from_numpy(document),
+        branch_RL=torch.from_numpy(branch),
+        views_VTTC=torch.from_numpy(np.concatenate(pixels)),
+        slots_N=torch.from_numpy(np.concatenate(slots)),
+        indices_N4=torch.from_numpy(np.concatenate(indices).astype(np.int64)),
+        weights_N4=_weights(weights, indices),
+        sources_S=torch.from_numpy(np.concatenate(sources)),
+        targets_S=torch.from_numpy(np.concatenate(targets)),
+        sequence_S=torch.from_numpy(np.concatenate(sequences)),
+        tasks=tasks,
+        samples=samples,
+        cells=side * side,
+        layout=make_layout(spans, len(rows) * length),
+    )
+
+
+def _weights(weights: Sequence[np.ndarray | None], indices: Sequence[np.ndarray]) -> torch.Tensor | None:
+    if all(w is None for w in weights):
+        return None
+    whole = [
+        np.eye(1, 4, dtype=np.float32).repeat(len(i), 0) if w is None else w
+        for w, i in zip(weights, indices, strict=True)
+    ]
+    return torch.from_numpy(np.concatenate(whole).astype(np.float32))

@@ -1,0 +1,132 @@
+"""The one forward: packed rows of conversations, exactly equal to running each conversation alone.
+
+A row holds documents; a document is a prefix (what several questions share, usually the picture) and branches (a
+question with its answer). A token sees, of what stands before it, the prefix of its document and its own branch.
+Positions restart at every document, and behind the prefix at every branch.
+
+Shapes: R rows, L tokens of a row, V views, N picture positions, S supervised tokens, D width, W vocabulary.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+
+import torch
+from torch import Tensor
+from transformers import PreTrainedModel
+
+from varco_vision.model.attention import NAME as SHARED_PREFIX
+from varco_vision.model.attention import Layout
+from varco_vision.model.vision import encode_views, gather_features
+
+PADDING = -1
+
+
+@dataclass
+class PackedBatch:
+    """What a step eats. Index tensors are made on the CPU by the loader; nothing here is computed from the model."""
+
+    input_ids_RL: Tensor
+    position_ids_RL: Tensor
+    document_RL: Tensor  # PADDING where a row is not filled
+    branch_RL: Tensor  # 0 = the document's prefix
+    views_VTTC: Tensor  # uint8
+    slots_N: Tensor  # flat row positions (r * L + l) that take picture features
+    indices_N4: Tensor  # -1 = newline vector
+    weights_N4: Tensor | None
+    sources_S: Tensor  # flat row positions whose output predicts a supervised token
+    targets_S: Tensor
+    sequence_S: Tensor  # which answer (index into `tasks` and `samples`) a supervised token belongs to
+    tasks: list[str]
+    samples: list[str]
+    cells: int  # features of a view that the indices count on
+    layout: Layout  # the same visibility as document/branch, for shared-prefix attention
+
+    def to(self, device: torch.device) -> PackedBatch:
+        """The same batch with every tensor on `device`."""
+        moved = {
+            f.name: value.to(device, non_blocking=True)
+            for f in fields(self)
+            if isinstance(value := getattr(self, f.name), Tensor)
+        }
+        return replace(self, layout=self.layout.to(device), **moved)
+
+
+def visibility(document_RL: Tensor, branch_RL: Tensor) -> Tensor:
+    """bool [R, L, L]: may token i (second axis) read token j (third axis)?
+
+    Padding reads itself only, so that its softmax stays finite.
+    """
+    length = document_RL.shape[1]
+    same = document_RL[:, :, None] == document_RL[:, None, :]
+    open_branch = (branch_RL[:, None, :] == 0) | (branch_RL[:, :, None] == branch_RL[:, None, :])
+    causal = torch.ones(length, length, dtype=torch.bool, device=document_RL.device).tril()
+    real = document_RL[:, :, None] != PADDING
+    itself = torch.eye(length, dtype=torch.bool, device=document_RL.device)
+    return (same & open_branch & causal & real) | itself
+
+
+def additive_mask(visible_RLL: Tensor, dtype: torch.dtype) -> Tensor:
+    """[R, 1, L, L] with 0 where reading is allowed and the dtype's minimum elsewhere."""
+    mask = torch.zeros(visible_RLL.shape, dtype=dtype, device=visible_RLL.device)
+    return mask.masked_fill_(~visible_RLL, torch.finfo(dtype).min)[:, None]
+
+
+def embed(model: PreTrainedModel, batch: PackedBatch, mean: Sequence[float], std: Sequence[float]) -> Tensor:
+    """Input embeddings [R, L, D] with the picture features in their places.
+
+    Raises RuntimeError when the number of features differs from the number of places (the plan and the model disagree).
+    """
+    embeddings_RLD = model.get_input_embeddings()(batch.input_ids_RL)
+    if not len(batch.views_VTTC):
+        return embeddings_RLD
+    features_VPD = encode_views(model, batch.views_VTTC, mean, std)
+    if features_VPD.shape[1] != batch.cells:
+        raise RuntimeError(
+            f"samples {', '.join(batch.samples[:3])}: the tower gave {features_VPD.shape[1]} features a view of "
+            f"{batch.views_VTTC.shape[1]} px, the plan expects {batch.cells}"
+        )
+    picked_ND = gather_features(features_VPD, model.model.image_newline, batch.indices_N4, batch.weights_N4)
+    flat = embeddings_RLD.flatten(0, 1)
+    flat = flat.index_copy(0, batch.slots_N, picked_ND.to(flat.dtype))
+    return flat.view_as(embeddings_RLD)
+
+
+def hidden_states(model: PreTrainedModel, batch: PackedBatch, mean: Sequence[float], std: Sequence[float]) -> Tensor:
+    """Last hidden states [R, L, D] of the language model over packed rows.
+
+    `model` is a whole vision-language model, or a language model alone when the batch holds no picture.
+    """
+    embeddings_RLD = embed(model, batch, mean, std)
+    decoder = getattr(model.model, "language_model", model.model)
+    if decoder.config._attn_implementation == SHARED_PREFIX:
+        mask = batch.layout
+    else:
+        device = embeddings_RLD.device.type
+        dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else embeddings_RLD.dtype
+        mask = additive_mask(visibility(batch.document_RL, batch.branch_RL), dtype)
+    return decoder(
+        inputs_embeds=embeddings_RLD,
+        attention_mask=dict.fromkeys(("full_attention", "sliding_attention"), mask),
+        position_ids=batch.position_ids_RL,
+        use_cache=False,
+    ).last_hidden_state
+
+
+def supervised_logits(
+    model: PreTrainedModel, batch: PackedBatch, mean: Sequence[float], std: Sequence[float]
+) -> Tensor:
+    """Logits [S, W] at the positions that predict supervised tokens, and nowhere else."""
+    hidden_RLD = hidden_states(model, batch, mean, std)
+    return model.lm_head(hidden_RLD.flatten(0, 1)[batch.sources_S])
+
+
+def use_shared_prefix(model: PreTrainedModel) -> None:
+    """Let the language model attend by `batch.layout` (several times fewer multiplications than a dense mask).
+
+    The tower takes plain matrix products: on a CPU they beat fused attention at its short lengths. The choice is not
+    saved with the weights.
+    """
+    whole = hasattr(model.model, "language_model")
+    model.set_attn_implementation({"text_config": SHARED_PREFIX, "vision_config": "eager"} if whole else SHARED_PREFIX)

@@ -1,0 +1,82 @@
+"""From a stage's mixture to the packed batches of this process."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from typing import Any
+
+from varco_vision.data.pack import Budget, Feeding, RowStream, collate
+from varco_vision.data.source import Mixture, Repeated, Source
+from varco_vision.model.checkpoint import Loaded
+from varco_vision.model.packed import PackedBatch
+from varco_vision.synth.sources import make_source
+from varco_vision.train.parallel import World
+from varco_vision.train.recipe import SourceRecipe, StageRecipe
+
+
+def stream_seed(*parts: object) -> int:
+    """A seed that depends on all of `parts` and on nothing else (not on Python's salted hash)."""
+    return int.from_bytes(hashlib.blake2b("/".join(map(str, parts)).encode(), digest_size=6).digest(), "big")
+
+
+def open_source(name: str, recipe: SourceRecipe, seed: int) -> Source:
+    """An endless source: "synth:NAME" makes samples, anything else is a file of JSON lines, read round after round."""
+    own = stream_seed(seed, name)
+    kind, _, generator = recipe.source.partition(":")
+    if kind == "synth" and generator:
+        return make_source(generator, seed=own, split="train", **recipe.options)
+    from varco_vision.data.jsonl import JsonlSource
+    return Repeated(JsonlSource(recipe.source, **recipe.options), own)
+
+
+def open_mixture(stage: StageRecipe, seed: int) -> Mixture:
+    """All sources of a stage in their shares."""
+    own = stream_seed(seed, stage.name, stage.seed)
+    sources = {name: open_source(name, recipe, own) for name, recipe in stage.mixture.items()}
+    return Mixture(sources, {name: recipe.weight for name, recipe in stage.mixture.items()}, own)
+
+
+class Feed:
+    """The packed micro-batches of one process. A step takes one row from each of `stage.rows` shards.
+
+    Shard k belongs to process k modulo the number of processes, so a run may resume with another number of them.
+    """
+
+    def __init__(self, stage: StageRecipe, loaded: Loaded, seed: int, world: World) -> None:
+        anyres = loaded.anyres.limited(stage.max_tiles) if stage.max_tiles else loaded.anyres
+        pad = tuple(int(m * 255) for m in loaded.mean)
+        feeding = Feeding(loaded.tokenizer, anyres, single_view=stage.views == "one", pad_colour=pad)
+        source = open_mixture(stage, seed)
+        budget = Budget(stage.max_tokens, stage.max_views)
+        self.stage, self.world, self.side = stage, world, anyres.side
+        self.pad_id = loaded.tokenizer.pad_token_id or 0
+        self.streams = {
+            shard: RowStream(source, feeding, budget, shard, stage.rows, stage.lookahead)
+            for shard in range(world.rank, stage.rows, world.size)
+        }
+
+    def batches(self) -> list[PackedBatch]:
+        """The next step's rows of this process, in micro-batches, on its device."""
+        rows = [stream.row() for stream in self.streams.values()]
+        size = self.stage.micro_rows
+        chunks = [rows[at : at + size] for at in range(0, len(rows), size)]
+        return [collate(chunk, self.pad_id, self.side).to(self.world.device) for chunk in chunks]
+
+    def state(self) -> dict[str, Any]:
+        return {str(shard): stream.state() for shard, stream in self.streams.items()}
+
+    def restore(self, states: Sequence[dict[str, Any]]) -> None:
+        """Continue from the states of all processes (any number of them)."""
+        merged = {shard: state for part in states for shard, state in part.items()}
+        for shard, stream in self.streams.items():
+            stream.restore(merged[str(shard)])
+
+    @property
+    def samples(self) -> int:
+        return sum(stream.samples for stream in self.streams.values())
+
+    @property
+    def refused(self) -> list[str]:
+        """Samples that no row could hold, by name."""
+        return [name for stream in self.streams.values() for name in stream.refused]

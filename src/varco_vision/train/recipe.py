@@ -1,0 +1,285 @@
+"""A recipe: one YAML file, read into frozen dataclasses. An unknown key is an error that names the nearest known one."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import types
+import typing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+
+from varco_vision.errors import InputError
+from varco_vision.model.compose import LanguageSize, TowerSize, pinpoints
+from varco_vision.model.freeze import PARTS
+
+Kind = Literal["tower", "language", "sft", "preference"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class VisionRecipe:
+    """Shape of a tower made in stage 0."""
+
+    width: int
+    layers: int
+    heads: int
+    mlp: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class TextRecipe:
+    """Shape of a language model made in stage 0."""
+
+    width: int
+    layers: int
+    heads: int
+    kv_heads: int
+    mlp: int
+    context: int = 4096
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelRecipe:
+    """The whole model. `tile`/`patch` in pixels; `max_tiles` bounds the canvases, `cap` is N of anyres_max_N.
+
+    `vision`/`text` say what stage 0 builds; `tower_from`/`language_from` name existing backbones instead.
+    """
+
+    tile: int
+    patch: int
+    max_tiles: int
+    longest_side: int = 6
+    cap: int = 9
+    vision: VisionRecipe | None = None
+    text: TextRecipe | None = None
+    tower_from: str | None = None
+    language_from: str | None = None
+    merges: int = 4000
+
+    def __post_init__(self) -> None:
+        if (self.vision is None) == (self.tower_from is None):
+            raise InputError("model needs exactly one of 'vision' (build a tower) and 'tower_from' (use one)")
+        if (self.text is None) == (self.language_from is None):
+            raise InputError("model needs exactly one of 'text' (build a language model) and 'language_from' (use one)")
+
+    @property
+    def pinpoints(self) -> tuple[tuple[int, int], ...]:
+        return pinpoints(self.tile, self.max_tiles, self.longest_side)
+
+    @property
+    def tower_size(self) -> TowerSize:
+        assert self.vision is not None
+        return TowerSize(**dataclasses.asdict(self.vision), tile=self.tile, patch=self.patch)
+
+    @property
+    def language_size(self) -> LanguageSize:
+        assert self.text is not None
+        return LanguageSize(**dataclasses.asdict(self.text))
+
+
+@dataclass(frozen=True, kw_only=True)
+class SourceRecipe:
+    """One source of a mixture: `source` is "synth:NAME" or a path of JSON lines; `options` go to the generator."""
+
+    source: str
+    weight: float = 1.0
+    options: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class StageRecipe:
+    """One stage. `rows` packed rows of at most `max_tokens` tokens make a step (for kind "tower": `rows` pictures).
+
+    `learning_rates` overrides `learning_rate` for single parts. Rates rise over `warmup` steps and fall along a cosine to `final_rate` times
+    the peak. `soft_numbers` is the standard deviation, in hundredths, of the label smoothing over neighbouring number
+    tokens (0: off). `micro_rows` rows go through the model at once.
+    """
+
+    name: str
+    stage: int
+    kind: Kind = "sft"
+    steps: int
+    rows: int
+    micro_rows: int = 8
+    max_tokens: int = 512
+    max_views: int = 1_000_000
+    lookahead: int = 8
+    trainable: tuple[str, ...] = ()
+    views: Literal["one", "anyres"] = "anyres"
+    max_tiles: int | None = None
+    mixture: dict[str, SourceRecipe] = field(default_factory=dict)
+    dense: dict[str, Any] = field(default_factory=dict)
+    learning_rate: float
+    learning_rates: dict[str, float] = field(default_factory=dict)
+    warmup: int = 50
+    final_rate: float = 0.02
+    weight_decay: float = 0.05
+    betas: tuple[float, float] = (0.9, 0.98)
+    clip: float = 1.0
+    precision: Literal["float32", "bfloat16"] = "bfloat16"
+    soft_numbers: float = 0.0
+    beta: float = 0.1
+    sft_weight: float = 0.0
+    checkpoint_every: int = 200
+    keep_checkpoints: int = 2
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        where = f"stage '{self.name}'"
+        if self.steps < 1 or self.rows < 1 or self.micro_rows < 1:
+            raise InputError(f"{where}: steps, rows and micro_rows must be at least 1")
+        unknown = (set(self.trainable) | set(self.learning_rates)) - set(PARTS)
+        if unknown:
+            raise InputError(f"{where}: unknown part {sorted(unknown)}; the parts are {', '.join(PARTS)}")
+        if self.kind in ("sft", "preference") and not self.trainable:
+            raise InputError(f"{where}: 'trainable' is empty; name parts out of {', '.join(PARTS)}")
+        if self.kind != "tower" and not self.mixture:
+            raise InputError(f"{where}: 'mixture' is empty; name at least one source")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """Everything that makes a model: sizes and stages, in order. `seed` enters every stream of random numbers."""
+
+    name: str
+    model: ModelRecipe
+    stages: tuple[StageRecipe, ...]
+    seed: int = 0
+    evaluation: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        names = [stage.name for stage in self.stages]
+        if len(set(names)) != len(names):
+            raise InputError(f"stage names must differ, found {names}")
+        if [s.stage for s in self.stages] != sorted(s.stage for s in self.stages):
+            raise InputError("stages must stand in the order in which they run (0, 1, 2, 3, 4)")
+
+
+def find(name: str) -> Path:
+    """A recipe by path, or by name among the project's recipes ("nano" -> recipes/nano.yaml)."""
+    home = Path(__file__).resolve().parents[3] / "recipes"
+    for path in (Path(name), Path("recipes") / f"{name}.yaml", home / f"{name}.yaml"):
+        if path.is_file():
+            return path
+    known = sorted(p.stem for p in home.glob("*.yaml"))
+    raise InputError(f"no recipe {name}: neither a file nor one of {', '.join(known)}")
+
+
+def read(path: str | Path, overrides: typing.Sequence[str] = ()) -> Recipe:
+    """A recipe file with `key.path=value` overrides (list members by index or by name: `stages.basic_sft.steps=10`)."""
+    path = Path(path)
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"cannot read the recipe {path}: {error.strerror}") from error
+    except yaml.YAMLError as error:
+        raise InputError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(content, dict):
+        raise InputError(f"{path} holds no recipe: a mapping with name, model and stages is needed")
+    for override in overrides:
+        _override(content, override)
+    return from_dict(content, str(path))
+
+
+def from_dict(content: dict[str, Any], where: str = "recipe") -> Recipe:
+    """A recipe from plain data; every key and type is checked."""
+    return _build(Recipe, content, where)
+
+
+def to_dict(recipe: Recipe) -> dict[str, Any]:
+    """Plain data that `from_dict` reads back to an equal recipe (tuples become lists)."""
+
+    def plain(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {k: plain(v) for k, v in value.items()}
+        return [plain(v) for v in value] if isinstance(value, (list, tuple)) else value
+
+    return plain(dataclasses.asdict(recipe))
+
+
+def _override(content: dict[str, Any], override: str) -> None:
+    key, equals, value = override.partition("=")
+    if not equals:
+        raise InputError(f"override {override!r} has no '='; write key.path=value")
+    place: Any = content
+    *path, last = key.split(".")
+    for step in path:
+        place = _step_into(place, step, override)
+    if isinstance(place, list):
+        raise InputError(f"override {override!r} ends in a list; name a key of one of its members")
+    place[last] = yaml.safe_load(value)
+
+
+def _step_into(place: Any, step: str, override: str) -> Any:
+    if isinstance(place, list):
+        for n, member in enumerate(place):
+            if step == str(n) or (isinstance(member, dict) and member.get("name") == step):
+                return member
+        names = [m.get("name") for m in place if isinstance(m, dict)]
+        raise InputError(f"override {override!r}: no member {step!r}; there are {', '.join(map(str, names))}")
+    if not isinstance(place, dict):
+        raise InputError(f"override {override!r}: {step!r} lies below a plain value")
+    return place.setdefault(step, {})
+
+
+def _build(kind: Any, value: Any, where: str) -> Any:
+    """`value` as an instance of the annotation `kind`, or InputError with the path `where`."""
+    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+    if dataclasses.is_dataclass(kind):
+        return _build_dataclass(kind, value, where)
+    if origin in (typing.Union, types.UnionType):
+        if value is None and type(None) in arguments:
+            return None
+        return _build(next(a for a in arguments if a is not type(None)), value, where)
+    if origin is Literal:
+        if value not in arguments:
+            raise InputError(f"{where}: found {value!r}; one of {', '.join(map(str, arguments))} is needed")
+        return value
+    if origin is tuple:
+        if not isinstance(value, (list, tuple)):
+            raise InputError(f"{where}: found {value!r}; a list is needed")
+        kinds = [arguments[0]] * len(value) if arguments[-1] is Ellipsis else list(arguments)
+        if len(kinds) != len(value):
+            raise InputError(f"{where}: found {len(value)} values; {len(kinds)} are needed")
+        return tuple(_build(k, v, f"{where}[{n}]") for n, (k, v) in enumerate(zip(kinds, value, strict=True)))
+    if origin is dict:
+        if not isinstance(value, dict):
+            raise InputError(f"{where}: found {value!r}; a mapping is needed")
+        return {k: _build(arguments[1], v, f"{where}.{k}") for k, v in value.items()}
+    return value if kind is Any else _scalar(kind, value, where)
+
+
+def _scalar(kind: type, value: Any, where: str) -> Any:
+    if kind is float and isinstance(value, str):  # YAML reads 1e-3 as text
+        try:
+            return float(value)
+        except ValueError:
+            pass
+    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
+        raise InputError(f"{where}: found {value!r}; a value of type {kind.__name__} is needed")
+    return value
+
+
+def _build_dataclass(kind: Any, value: Any, where: str) -> Any:
+    if not isinstance(value, dict):
+        raise InputError(f"{where}: found {value!r}; a mapping is needed")
+    hints = typing.get_type_hints(kind)
+    known = {f.name: f for f in dataclasses.fields(kind)}
+    for key in value:
+        if key not in known:
+            near = difflib.get_close_matches(str(key), known, n=1)
+            hint = f"did you mean '{near[0]}'" if near else f"known keys are {', '.join(known)}"
+            raise InputError(f"{where}: unknown key '{key}'; {hint}")
+    needed = [
+        name
+        for name, f in known.items()
+        if f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING and name not in value
+    ]
+    if needed:
+        raise InputError(f"{where}: missing key '{needed[0]}'")
+    return kind(**{key: _build(hints[key], item, f"{where}.{key}") for key, item in value.items()})

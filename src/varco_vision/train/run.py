@@ -1,0 +1,283 @@
+"""A whole recipe, stage by stage. What a finished stage left is never made again; an interrupted one can resume.
+
+OUT/
+  recipe.yaml                 the resolved recipe
+  tokenizer/                  for language models made here
+  NAME/                       one directory a stage: metrics.jsonl, checkpoints while it runs, then
+    tower/ | language/        a backbone (stage 0)
+    model/                    the whole model in the published layout (stages 1 to 4)
+    result.json               what the stage did; its presence means the stage is finished
+  backbones/model/            the composed model before stage 1
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+from transformers import (
+    AutoModel,
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    PreTrainedTokenizerFast,
+    Qwen2ForCausalLM,
+    SiglipVisionModel,
+)
+
+from varco_vision.data.pack import answers
+from varco_vision.data.sample import Sample
+from varco_vision.errors import InputError
+from varco_vision.geometry import AnyResConfig
+from varco_vision.model import checkpoint
+from varco_vision.model.checkpoint import Loaded
+from varco_vision.model.compose import compose, new_language_model, new_tower
+from varco_vision.model.freeze import PARTS, freeze, listing
+from varco_vision.model.packed import use_shared_prefix
+from varco_vision.model.tokenizer import build_tokenizer
+from varco_vision.train import state
+from varco_vision.train.feed import Feed, open_mixture, stream_seed
+from varco_vision.train.parallel import World
+from varco_vision.train.recipe import Recipe, StageRecipe, to_dict
+from varco_vision.train.stage import StageResult, train_stage
+from varco_vision.train.step import autocast, precision
+from varco_vision.train.tasks import AnswerTask, PreferenceTask
+from varco_vision.train.tower import TOWER_MEAN, TOWER_STD, TowerTask
+
+CORPUS_GROUPS = {True: 150, False: 3000}  # groups of samples per source, with and without pictures, for the tokenizer
+Hook = Callable[[str, Loaded, World], None]
+
+
+class Run:
+    """One run of a recipe in one directory, the same object in every process.
+
+    `after(name, model, world)` is called when a model is ready: once before stage 1 (name "backbones"), then after every
+    stage from 1 on. `say` prints in the leading process.
+    """
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        out: Path,
+        world: World,
+        *,
+        resume: bool = False,
+        show: bool = True,
+        after: Hook | None = None,
+        say: Callable[[str], None] = print,
+    ) -> None:
+        self.recipe, self.out, self.world = recipe, out, world
+        self.resume, self.show, self.after = resume, show, after
+        self.say = say if world.leads else lambda text: None
+        self._shown: set[str] = set()  # models that the hook has seen
+
+    def stages(self, first: int, last: int) -> list[StageResult]:
+        """Run the stages numbered first..last; those finished earlier are reported, not repeated (with resume)."""
+        chosen = [s for s in self.recipe.stages if first <= s.stage <= last]
+        if not chosen:
+            numbers = sorted({s.stage for s in self.recipe.stages})
+            raise InputError(
+                f"no stage {first}-{last} in recipe '{self.recipe.name}'; it has {', '.join(map(str, numbers))}"
+            )
+        self._prepare()
+        results = []
+        for stage in chosen:
+            results.append(self._finished(stage) or self._run(stage))
+        return results
+
+    def _prepare(self) -> None:
+        if self.world.leads:
+            self.out.mkdir(parents=True, exist_ok=True)
+            text = yaml.safe_dump(to_dict(self.recipe), allow_unicode=True, sort_keys=False)
+            saved = self.out / "recipe.yaml"
+            if self.resume and saved.exists() and saved.read_text(encoding="utf-8") != text:
+                raise InputError(
+                    f"{saved} differs from the recipe given; resume with the same one, or choose another --out"
+                )
+            saved.write_text(text, encoding="utf-8")
+        self.world.barrier()
+
+    def _finished(self, stage: StageRecipe) -> StageResult | None:
+        path = self.out / stage.name / "result.json"
+        if not (self.resume and path.exists()):
+            return None
+        self.say(f"stage {stage.stage} '{stage.name}' is finished, kept")
+        if stage.kind in ("sft", "preference"):
+            self._call_after(self._previous(stage))
+            self._call_after(stage)
+        return StageResult(**json.loads(path.read_text(encoding="utf-8")))
+
+    def _run(self, stage: StageRecipe) -> StageResult:
+        path = self.out / stage.name / "result.json"
+        if self.world.leads:
+            path.unlink(missing_ok=True)
+        result = {"tower": self._tower, "language": self._language}.get(stage.kind, self._whole)(stage)
+        if self.world.leads:
+            state.write_json(path, result.to_dict())
+            state.clear(self.out / stage.name)
+        self.world.barrier()
+        if result.refused:
+            self.say(f"  {result.refused} samples did not fit a row of {stage.max_tokens} tokens and were left out")
+        return result
+
+    def _tower(self, stage: StageRecipe) -> StageResult:
+        tower = new_tower(self.recipe.model.tower_size, stream_seed(self.recipe.seed, "tower")).to(self.world.device)
+        task = TowerTask(tower, stage, stream_seed(self.recipe.seed, stage.name), self.world)
+        result = self._train(task, stage, (["tower"], []))
+        if self.world.leads:
+            tower.save_pretrained(self.out / stage.name / "tower")
+        self.world.barrier()
+        return result
+
+    def _language(self, stage: StageRecipe) -> StageResult:
+        tokenizer = self._tokenizer()
+        seed = stream_seed(self.recipe.seed, "language")
+        model = new_language_model(self.recipe.model.language_size, tokenizer, seed).to(self.world.device)
+        loaded = Loaded(model, tokenizer, self._anyres(), TOWER_MEAN, TOWER_STD)  # type: ignore[arg-type]
+        use_shared_prefix(model)
+        feed = Feed(stage, loaded, self.recipe.seed, self.world)
+        result = self._train(AnswerTask(model, feed, stage, TOWER_MEAN, TOWER_STD), stage, (["language"], []))
+        if self.world.leads:
+            model.save_pretrained(self.out / stage.name / "language")
+        self.world.barrier()
+        return result
+
+    def _whole(self, stage: StageRecipe) -> StageResult:
+        self._call_after(self._previous(stage))
+        loaded = self._load_previous(stage)
+        parts = freeze(loaded.model, stage.trainable)
+        self.say(f"stage {stage.stage} '{stage.name}'\n{listing(parts)}")
+        loaded.model.train()
+        use_shared_prefix(loaded.model)
+        feed = Feed(stage, loaded, self.recipe.seed, self.world)
+        kind = PreferenceTask if stage.kind == "preference" else AnswerTask
+        task = kind(loaded.model, feed, stage, loaded.mean, loaded.std)
+        if isinstance(task, PreferenceTask):
+            task.reference = self._reference(stage, loaded)
+        trained = [part for part in PARTS if parts[part][0]]
+        result = self._train(task, stage, (trained, [part for part in PARTS if part not in trained]))
+        if self.world.leads:
+            record = {"recipe": to_dict(self.recipe), "stages": [*self._history(stage), result.to_dict()]}
+            checkpoint.save(loaded, self.out / stage.name / "model", record)
+        self.world.barrier()
+        self._call_after(stage, loaded)
+        return result
+
+    def _train(self, task: Any, stage: StageRecipe, parts: tuple[list[str], list[str]]) -> StageResult:
+        return train_stage(task, stage, self.out / stage.name, self.world, parts, self.resume, self.show)
+
+    def _history(self, stage: StageRecipe) -> Iterator[dict[str, Any]]:
+        for earlier in self.recipe.stages[: self.recipe.stages.index(stage)]:
+            path = self.out / earlier.name / "result.json"
+            if path.exists():
+                yield json.loads(path.read_text(encoding="utf-8"))
+
+    def _previous(self, stage: StageRecipe) -> StageRecipe | None:
+        """The stage before this one that left a whole model; None: the composed backbones."""
+        earlier = self.recipe.stages[: self.recipe.stages.index(stage)]
+        whole = [s for s in earlier if s.kind in ("sft", "preference")]
+        return whole[-1] if whole else None
+
+    def _load_previous(self, stage: StageRecipe) -> Loaded:
+        previous = self._previous(stage)
+        if previous is None:
+            self._compose()
+            directory = self.out / "backbones" / "model"
+        else:
+            directory = self.out / previous.name / "model"
+            if not (self.out / previous.name / "result.json").exists():
+                raise InputError(
+                    f"stage '{stage.name}' needs stage '{previous.name}', which is not finished in {self.out}"
+                )
+            self.say(f"stage {stage.stage} continues from '{previous.name}'")
+        return checkpoint.load(directory, device=str(self.world.device), dtype=torch.float32)
+
+    def _call_after(self, stage: StageRecipe | None, loaded: Loaded | None = None) -> None:
+        """Hand the model that `stage` left (None: the composed backbones) to the hook, once."""
+        name = stage.name if stage else "backbones"
+        if self.after is None or name in self._shown:
+            return
+        self._shown.add(name)
+        if stage is None:
+            self._compose()
+        if loaded is None:
+            loaded = checkpoint.load(self.out / name / "model", device=str(self.world.device))
+        loaded.model.eval()
+        self.after(name, loaded, self.world)
+
+    def _anyres(self) -> AnyResConfig:
+        model = self.recipe.model
+        return AnyResConfig(tile=model.tile, patch=model.patch, max_tiles=model.cap, pinpoints=model.pinpoints)
+
+    def _tokenizer(self) -> PreTrainedTokenizerFast:
+        """The tokenizer of a language model made here, built once from the texts of all stages."""
+        directory = self.out / "tokenizer"
+        if self.world.leads and not (self.resume and (directory / "tokenizer_config.json").exists()):
+            build_tokenizer(self._corpus(), self.recipe.model.merges).save_pretrained(directory)
+        self.world.barrier()
+        return AutoTokenizer.from_pretrained(directory)
+
+    def _corpus(self) -> Iterable[str]:
+        for stage in self.recipe.stages:
+            sources = open_mixture(stage, self.recipe.seed).sources if stage.mixture else {}
+            for source in sources.values():
+                pictures = bool(source.group(0)[0].images)
+                for index in range(CORPUS_GROUPS[pictures]):
+                    for sample in source.group(index):
+                        yield from _texts(sample)
+
+    def _compose(self) -> None:
+        """Write OUT/backbones/model from the stage-0 backbones, or from those that the recipe names."""
+        directory = self.out / "backbones" / "model"
+        if self.world.leads and not (self.resume and (directory / "training_record.json").exists()):
+            tower = self._backbone("tower", self.recipe.model.tower_from, SiglipVisionModel, AutoModel)
+            language = self._backbone(
+                "language", self.recipe.model.language_from, Qwen2ForCausalLM, AutoModelForCausalLM
+            )
+            given = self.recipe.model.language_from
+            # The tokenizer made here lies apart from the language model: beside a Qwen2 config, AutoTokenizer would
+            # replace its normaliser and its splitting by Qwen's.
+            tokenizer = AutoTokenizer.from_pretrained(given or self.out / "tokenizer")
+            model = compose(tower, language, tokenizer, self._anyres(), stream_seed(self.recipe.seed, "projector"))
+            loaded = Loaded(model, tokenizer, self._anyres(), TOWER_MEAN, TOWER_STD)
+            checkpoint.save(loaded, directory, {"recipe": to_dict(self.recipe), "stages": []})
+        self.world.barrier()
+
+    def _backbone(self, kind: str, given: str | None, own: Any, foreign: Any) -> Any:
+        if given is not None:
+            return foreign.from_pretrained(given, dtype=torch.float32)
+        stage = next((s for s in self.recipe.stages if s.kind == kind), None)
+        if stage is None or not (self.out / stage.name / kind / "config.json").exists():
+            raise InputError(
+                f"no {kind} backbone in {self.out}: run stage 0 first (--stages 0-4), or set model.{kind}_from"
+            )
+        return own.from_pretrained(self.out / stage.name / kind, dtype=torch.float32)
+
+    def _reference(self, stage: StageRecipe, loaded: Loaded) -> dict[str, list[float]]:
+        """Log-probabilities of all pairs of the stage under the model as it stands, kept in reference.json."""
+        path = self.out / stage.name / "reference.json"
+        if self.resume and path.exists():
+            return json.loads(path.read_text(encoding="utf-8"))
+        feed = Feed(stage, loaded, self.recipe.seed, self.world)
+        task = PreferenceTask(loaded.model, feed, stage, loaded.mean, loaded.std)
+        measured: dict[str, list[float]] = {}
+        with autocast(precision(stage, self.world.device), self.world.device):
+            for _ in range(stage.steps):
+                for batch in feed.batches():
+                    measured.update(task.measure(batch))
+        merged = {name: pair for part in self.world.gather(measured) for name, pair in part.items()}
+        if self.world.leads:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            state.write_json(path, merged)
+        self.world.barrier()
+        return merged
+
+
+def _texts(sample: Sample) -> Iterator[str]:
+    for turns in answers(sample):
+        for message in turns:
+            content = message["content"]
+            yield from [content] if isinstance(content, str) else (p["text"] for p in content if p["type"] == "text")

@@ -1,0 +1,108 @@
+"""Stage 0 for a tower made here: dense labels, patch by patch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from transformers import SiglipVisionModel
+
+from varco_vision.model.vision import normalise
+from varco_vision.synth.dense import DenseConfig, dense_batch
+from varco_vision.train.parallel import World
+from varco_vision.train.recipe import StageRecipe
+from varco_vision.train.step import copy_into
+
+TOWER_MEAN = TOWER_STD = (0.5, 0.5, 0.5)
+
+
+class DenseHeads(nn.Module):
+    """What reads labels off the patch features during stage 0; thrown away afterwards."""
+
+    def __init__(self, width: int, sizes: dict[str, int]) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(width)
+        self.classes = nn.ModuleDict({name: nn.Linear(width, size) for name, size in sizes.items()})
+        self.box = nn.Sequential(nn.Linear(width, width), nn.GELU(), nn.Linear(width, 4))
+
+
+class TowerTask:
+    """Patch by patch: colour and shape of the object there and its box, and the letters of the glyph there.
+
+    Terms are averages over all patches (colour, shape), glyph patches (letters) and object patches (box, L1).
+    """
+
+    terms = ("colour", "shape", "initial", "medial", "final", "latin", "box")
+    weights = (1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 5.0)
+    everywhere = ("colour", "shape")
+
+    def __init__(self, tower: SiglipVisionModel, stage: StageRecipe, seed: int, world: World) -> None:
+        vision = tower.config
+        self.config = DenseConfig(tile=vision.image_size, patch=vision.patch_size, **stage.dense)
+        tower.set_attn_implementation("eager")  # at these lengths plain products beat fused attention on a CPU
+        self.tower, self.stage, self.seed, self.world = tower, stage, seed, world
+        torch.manual_seed(seed)
+        self.heads = DenseHeads(vision.hidden_size, self.config.classes()).to(world.device)
+        self.samples = 0
+
+    def named_parameters(self) -> list[tuple[str, nn.Parameter]]:
+        tower = [(f"tower.{n}", p) for n, p in self.tower.named_parameters() if "post_layernorm" not in n]
+        return tower + [(f"heads.{n}", p) for n, p in self.heads.named_parameters()]
+
+    def part_of(self, name: str) -> str:
+        return name.split(".", maxsplit=1)[0]
+
+    def batches(self, step: int) -> list[dict[str, Tensor]]:
+        stage = self.stage
+        mine = range(step * stage.rows + self.world.rank, (step + 1) * stage.rows, self.world.size)
+        self.samples = (step + 1) * stage.rows // self.world.size
+        chunks = [list(mine)[at : at + stage.micro_rows] for at in range(0, len(mine), stage.micro_rows)]
+        made = [dense_batch(chunk, self.config, self.seed) for chunk in chunks]
+        return [{k: torch.from_numpy(v).to(self.world.device) for k, v in batch.items()} for batch in made]
+
+    def _mask(self, batch: dict[str, Tensor], term: str) -> Tensor:
+        if term in self.everywhere:
+            return torch.ones_like(batch["object_mask"])
+        return batch["object_mask"] if term == "box" else batch["glyph_mask"]
+
+    def counts(self, batch: dict[str, Tensor]) -> list[float]:
+        return [float(self._mask(batch, term).sum()) for term in self.terms]
+
+    def sums(self, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, tuple[float, float]]]:
+        pixels = normalise(batch["images"], TOWER_MEAN, TOWER_STD, torch.float32)
+        hidden = self.tower(pixels, output_hidden_states=True, return_dict=True).hidden_states[-1]
+        features_BPW = self.heads.norm(hidden.float())
+        losses, details = [], {}
+        for term in self.terms:
+            mask = self._mask(batch, term)
+            chosen = features_BPW[mask]
+            if term == "box":
+                losses.append((self.heads.box(chosen).float().sigmoid() - batch["box"][mask]).abs().mean(-1).sum())
+                continue
+            logits, labels = self.heads.classes[term](chosen).float(), batch[term][mask]
+            losses.append(F.cross_entropy(logits, labels, reduction="sum"))
+            shown = labels > 0
+            details[f"accuracy_{term}"] = (float((logits.argmax(-1) == labels)[shown].sum()), float(shown.sum()))
+        return torch.stack(losses), details
+
+    def names(self, batch: dict[str, Tensor]) -> Sequence[str]:
+        return [f"dense picture of seed {self.seed}"]
+
+    def state(self) -> dict[str, Any]:
+        return {}
+
+    def restore(self, states: Sequence[dict[str, Any]]) -> None:
+        """The pictures of a step depend on its number only."""
+
+    def tensors(self) -> dict[str, Tensor]:
+        return {n: p.detach() for n, p in self.named_parameters()}
+
+    def load_tensors(self, tensors: dict[str, Tensor]) -> None:
+        copy_into(dict(self.named_parameters()), tensors)
+
+    @property
+    def refused(self) -> list[str]:
+        return []

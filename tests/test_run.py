@@ -1,0 +1,162 @@
+"""Whole runs through the command line on a recipe of seconds: learning, resuming after a kill, several processes."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+from safetensors.torch import load_file
+
+from varco_vision.model import checkpoint
+from varco_vision.train.recipe import read
+
+ROOT = Path(__file__).parent.parent
+STAGES = ("tower", "language", "alignment", "basic", "advanced", "preference")
+
+
+@pytest.fixture(scope="module")
+def recipe(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """nano, cut down to a few steps of a few rows; float32, so that runs can be compared."""
+    content = yaml.safe_load((ROOT / "recipes" / "nano.yaml").read_text(encoding="utf-8"))
+    content["name"] = "tiny"
+    content["model"]["vision"] = {"width": 32, "layers": 2, "heads": 2, "mlp": 48}
+    content["model"]["text"] = {"width": 32, "layers": 2, "heads": 2, "kv_heads": 1, "mlp": 48}
+    content["model"]["merges"] = 300
+    content["evaluation"].update(n_scenes=2, n_words=1, n_text=3)
+    for stage in content["stages"]:
+        stage.update(steps=6, rows=4, micro_rows=2, warmup=2, checkpoint_every=2, precision="float32")
+    path = tmp_path_factory.mktemp("recipe") / "tiny.yaml"
+    path.write_text(yaml.safe_dump(content))
+    return path
+
+
+def command(*arguments: object) -> list[str]:
+    return [sys.executable, "-m", "varco_vision.cli.main", *map(str, arguments)]
+
+
+def run(*arguments: object, check: bool = True) -> subprocess.CompletedProcess:
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command(*arguments), capture_output=True, text=True, env=environment, check=False)
+    assert not check or done.returncode == 0, done.stderr[-3000:]
+    return done
+
+
+def weights(out: Path, stage: str = "preference") -> dict[str, torch.Tensor]:
+    return load_file(out / stage / "model" / "model.safetensors")
+
+
+@pytest.fixture(scope="module")
+def whole(recipe: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("whole")
+    done = run("train", recipe, "--out", out, "--processes", 1)
+    assert "TRAINABLE" in done.stdout and "written to" in done.stdout
+    return out
+
+
+def test_every_stage_leaves_what_it_should(whole: Path, recipe: Path) -> None:
+    for name in STAGES:
+        result = json.loads((whole / name / "result.json").read_text())
+        assert result["steps"] == 6 and result["samples"] > 0 and len(result["curve"]) == 6
+        assert not list((whole / name).glob("step-*")), "a finished stage keeps no checkpoints"
+    record = checkpoint.load(whole / "preference" / "model").record
+    assert [s["name"] for s in record["stages"]] == list(STAGES)
+    assert (whole / "recipe.yaml").exists() and read(whole / "recipe.yaml") == read(recipe)
+
+
+def test_only_the_named_parts_moved(whole: Path) -> None:
+    before = weights(whole, "backbones")
+    parts = {"alignment": ("multi_modal_projector", "image_newline"), "basic": ("",), "preference": ("language_model",)}
+    previous = {"alignment": before, "basic": weights(whole, "alignment"), "preference": weights(whole, "advanced")}
+    for stage, names in parts.items():
+        after = weights(whole, stage)
+        for name, value in after.items():
+            moved = not torch.equal(value, previous[stage][name])
+            dead = "post_layernorm" in name
+            assert moved == (any(n in name for n in names) and not dead), f"{stage}: {name}"
+
+
+def test_preference_starts_at_ln_2(whole: Path) -> None:
+    first = json.loads((whole / "preference" / "metrics.jsonl").read_text().splitlines()[0])
+    assert first["term"]["pair"] == pytest.approx(0.693147, abs=1e-4)
+
+
+def test_the_last_model_loads_in_plain_transformers_and_answers_the_same(whole: Path) -> None:
+    from transformers import AutoTokenizer, LlavaOnevisionForConditionalGeneration
+
+    from varco_vision import VarcoVision
+
+    directory = whole / "preference" / "model"
+    messages = [{"role": "user", "content": [{"type": "text", "text": "12 + 7 = ?"}]}]
+    model = LlavaOnevisionForConditionalGeneration.from_pretrained(directory)
+    tokenizer = AutoTokenizer.from_pretrained(directory)
+    ids = tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_dict=False, return_tensors="pt")
+    plain = model.generate(ids, max_new_tokens=12, do_sample=False)[0, ids.shape[1] :]
+    ours = VarcoVision.from_pretrained(directory).chat(None, "12 + 7 = ?", max_new_tokens=12)
+    expected = tokenizer.decode(plain, skip_special_tokens=True)
+    assert ours.text.strip() == __import__("unicodedata").normalize("NFC", expected).strip()
+
+
+@pytest.mark.parametrize("stage", ["tower", "basic", "preference"])
+def test_killed_in_a_stage_and_resumed_ends_with_the_same_weights(
+    whole: Path, recipe: Path, tmp_path: Path, stage: str
+) -> None:
+    out = tmp_path / "killed"
+    if stage != "tower":  # what comes before is the same: take it from the whole run
+        import shutil
+
+        shutil.copytree(whole, out)
+        for name in STAGES[STAGES.index(stage) :]:
+            shutil.rmtree(out / name)
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    arguments = command("train", recipe, "--out", out, "--processes", 1, *(["--resume"] if out.exists() else []))
+    process = subprocess.Popen(arguments, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment)
+    deadline = time.monotonic() + 120
+    while not list((out / stage).glob("step-*/state.json")) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert not (out / "preference" / "model").exists()
+    done = run("train", recipe, "--out", out, "--processes", 1, "--resume")
+    assert "kept" in done.stdout or stage == "tower"
+    for name, value in weights(whole).items():
+        assert torch.equal(value, weights(out)[name]), name
+
+
+def test_two_processes_give_the_same_model(whole: Path, recipe: Path, tmp_path: Path) -> None:
+    run("train", recipe, "--out", tmp_path / "two", "--processes", 2)
+    one, two = weights(whole, "basic"), weights(tmp_path / "two", "basic")
+    for name, value in one.items():
+        assert torch.allclose(value, two[name], atol=2e-3), name
+
+
+def test_wrong_commands_are_one_sentence_and_exit_2(whole: Path, recipe: Path, tmp_path: Path) -> None:
+    for arguments, message in [
+        (("train", recipe, "--out", whole), "holds finished stages; add --resume"),
+        (("train", recipe, "--out", whole, "--resume", "--processes", 1, "seed=5"), "differs from the recipe given"),
+        (("train", "nothing.yaml"), "no recipe nothing.yaml"),
+        (("train", recipe, "--stages", "x"), "is no range of stages"),
+        (("train", recipe, "--stages", "3-3", "--out", tmp_path / "new", "--processes", 1), "needs stage 'basic'"),
+        (("train", recipe, "--stages", "1-1", "--out", tmp_path / "new2", "--processes", 1), "run stage 0 first"),
+        (("train", recipe, "stages.basic.mixture.text.source=synth:tex", "--out", tmp_path / "n3", "--processes", 1), "text"),
+    ]:
+        done = run(*arguments, check=False)
+        assert done.returncode == 2, (arguments, done.stderr[-500:])
+        assert message in done.stderr and "Traceback" not in done.stderr
+        assert done.stderr.strip().splitlines()[-1].startswith("error: ")
+
+
+def test_not_a_number_stops_the_run_and_names_samples(recipe: Path, tmp_path: Path) -> None:
+    done = run(
+        "train", recipe, "--stages", "0-0", "--out", tmp_path / "nan", "--processes", 1,
+        "stages.language.learning_rate=1e30", check=False,
+    )  # fmt: skip
+    assert done.returncode != 0
+    assert "stage 'language', step" in done.stderr and "text-train-" in done.stderr
