@@ -29,7 +29,7 @@ from varco_vision.model.compose import (
 )
 from varco_vision.model.freeze import freeze, listing, part_of, unused
 from varco_vision.model.initialise import sincos_positions
-from varco_vision.model.tokenizer import NUMBERS, build_tokenizer, number_ids
+from varco_vision.model.tokenizer import NUMBERS, build_tokenizer, common_first_words, number_ids
 
 CORPUS = ["이 그림에서 빨간색 원은 어디에 있나요?", "Where is the red circle in the picture?", "수도는 서울입니다."] * 3
 TOWER = TowerSize(width=32, layers=3, heads=2, mlp=48, tile=32, patch=8)
@@ -37,19 +37,19 @@ LANGUAGE = LanguageSize(width=32, layers=2, heads=2, kv_heads=2, mlp=48)
 
 
 @pytest.fixture(scope="module")
-def tokenizer():  # noqa: ANN201
-    return build_tokenizer(CORPUS, merges=200)
+def tokenizer():
+    return build_tokenizer(CORPUS, merges=200, first_words=2)
 
 
 @pytest.fixture()
-def whole():  # noqa: ANN201
+def whole():
     own = build_tokenizer(CORPUS, merges=200)
     anyres = AnyResConfig(tile=32, patch=8, pinpoints=pinpoints(32, 4))
     model = compose(new_tower(TOWER, 0), new_language_model(LANGUAGE, own, 0), own, anyres, seed=0)
     return checkpoint.Loaded(model, own, anyres, (0.5,) * 3, (0.5,) * 3, digits=2)
 
 
-def test_every_syllable_is_representable(tokenizer) -> None:  # noqa: ANN001
+def test_every_syllable_is_representable(tokenizer) -> None:
     syllables = [chr(c) for c in range(0xAC00, 0xD7A4)]
     for form in ("NFC", "NFD"):
         texts = [unicodedata.normalize(form, s) for s in syllables]
@@ -59,7 +59,7 @@ def test_every_syllable_is_representable(tokenizer) -> None:  # noqa: ANN001
 
 @given(text=st.text(max_size=40))
 @settings(max_examples=200, deadline=None)
-def test_any_text_survives_up_to_composition(tokenizer, text: str) -> None:  # noqa: ANN001
+def test_any_text_survives_up_to_composition(tokenizer, text: str) -> None:
     plain = unicodedata.normalize("NFC", text)
     if "<|" in plain:
         return
@@ -67,13 +67,23 @@ def test_any_text_survives_up_to_composition(tokenizer, text: str) -> None:  # n
     assert decode(ids, tokenizer) == unicodedata.normalize("NFC", unicodedata.normalize("NFD", plain))
 
 
-def test_running_words_merge_and_bare_words_stay_spelled(tokenizer) -> None:  # noqa: ANN001
+def test_running_words_merge_and_bare_words_stay_spelled(tokenizer) -> None:
     length = lambda text: len(tokenizer(text)["input_ids"])  # noqa: E731
     assert length(" 어디에") == 1 and length("어디에") == 6
     assert length(" circle") == 1 and length("circle") == 6
 
 
-def test_numbers_of_boxes_are_single_tokens_and_other_numbers_are_not(tokenizer) -> None:  # noqa: ANN001
+def test_common_first_words_are_whole_and_only_where_they_stand_alone() -> None:
+    texts = ["<obj>빨간색 원</obj> 옆", "빨간색 별", "Where is it?", "Where?", "<char>서울</char>", "<char>서울</char>", "Once"]
+    assert common_first_words(texts, 5) == ["Where", "빨간색"]
+    own = build_tokenizer(texts, merges=10, first_words=5)
+    length = lambda text: len(own(text)["input_ids"])  # noqa: E731
+    assert length("빨간색") == 1 and length("<obj>빨간색") == length("<obj>") + 1
+    assert length("빨간색은") == 12 and length("Whereas") == 7
+    assert decode(own("빨간색 Where 빨간색은")["input_ids"], own) == "빨간색 Where 빨간색은"
+
+
+def test_numbers_of_boxes_are_single_tokens_and_other_numbers_are_not(tokenizer) -> None:
     ids = number_ids(tokenizer)
     assert len(ids) == len(NUMBERS) == 101
     assert tokenizer("0.12, 0.5, 1.0, 0.03")["input_ids"][::2] == [ids[12], ids[50], ids[100], ids[3]]
@@ -81,7 +91,7 @@ def test_numbers_of_boxes_are_single_tokens_and_other_numbers_are_not(tokenizer)
         assert not set(tokenizer(text)["input_ids"]) & set(ids), text
 
 
-def test_markers_are_single_tokens_with_mean_rows(tokenizer) -> None:  # noqa: ANN001
+def test_markers_are_single_tokens_with_mean_rows(tokenizer) -> None:
     own = build_tokenizer(CORPUS, merges=200)
     language = new_language_model(LANGUAGE, own, 0)
     known = len(own)
@@ -127,7 +137,7 @@ def test_positions_are_distinct_and_smooth() -> None:
         (["language"], {"language"}),
     ],
 )
-def test_exactly_the_named_parts_train(whole, trainable: list[str], expected: set[str]) -> None:  # noqa: ANN001
+def test_exactly_the_named_parts_train(whole, trainable: list[str], expected: set[str]) -> None:
     parts = freeze(whole.model, trainable)
     on = {name for name, p in whole.model.named_parameters() if p.requires_grad}
     assert {part_of(name) for name in on} == expected
@@ -137,16 +147,16 @@ def test_exactly_the_named_parts_train(whole, trainable: list[str], expected: se
     assert text.count("TRAINABLE") == len(expected) and text.count("Frozen") == 4 - len(expected)
 
 
-def test_unknown_part_is_named(whole) -> None:  # noqa: ANN001
+def test_unknown_part_is_named(whole) -> None:
     with pytest.raises(InputError, match="unknown part to train: vision; the parts are tower"):
         freeze(whole.model, ["vision"])
 
 
-def test_what_no_forward_reads_is_never_trained(whole) -> None:  # noqa: ANN001
+def test_what_no_forward_reads_is_never_trained(whole) -> None:
     assert {n.rsplit(".", 2)[-2] for n in unused(whole.model)} == {"post_layernorm"}
 
 
-def test_round_trip_through_the_published_layout(whole, tmp_path: Path) -> None:  # noqa: ANN001
+def test_round_trip_through_the_published_layout(whole, tmp_path: Path) -> None:
     checkpoint.save(whole, tmp_path, {"note": "a record"})
     again = checkpoint.load(tmp_path, device="cpu")
     assert again.record == {"note": "a record"} and again.digits == 2 and again.anyres == whole.anyres
@@ -161,7 +171,7 @@ def test_round_trip_through_the_published_layout(whole, tmp_path: Path) -> None:
     assert {"config.json", "tokenizer.json", "chat_template.jinja", "preprocessor_config.json"} <= names
 
 
-def test_saved_picture_settings_are_transformers_own(whole, tmp_path: Path) -> None:  # noqa: ANN001
+def test_saved_picture_settings_are_transformers_own(whole, tmp_path: Path) -> None:
     checkpoint.save(whole, tmp_path)
     saved = json.loads((tmp_path / "preprocessor_config.json").read_text())
     kind = type(picture_processor(whole.model.config))
@@ -176,7 +186,7 @@ def test_checkpoint_written_by_transformers_loads(tmp_path: Path) -> None:
     assert checkpoint.missing_markers(loaded.tokenizer) == []
 
 
-def test_faulty_checkpoints_are_refused_by_name(whole, tmp_path: Path) -> None:  # noqa: ANN001
+def test_faulty_checkpoints_are_refused_by_name(whole, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="neither a checkpoint directory nor a hub id"):
         checkpoint.load(tmp_path / "nothing")
     with pytest.raises(InputError, match=r"without config\.json"):

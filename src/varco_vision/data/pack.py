@@ -110,7 +110,9 @@ def _shared_length(rendered: Sequence[Rendered], picture_tokens: int) -> int:
 
 
 def _branch(rendered: Rendered, shared: int, sample: Sample) -> Branch:
-    return Branch(tuple(rendered.ids[shared:]), tuple(rendered.supervised[shared:]), sample.task, sample.id)
+    """What follows the prefix, up to the last supervised token: nothing reads what comes after it."""
+    end = len(rendered.ids) - rendered.supervised[::-1].index(True)
+    return Branch(tuple(rendered.ids[shared:end]), tuple(rendered.supervised[shared:end]), sample.task, sample.id)
 
 
 def _chunks(bundles: list[list[Branch]], room: int) -> Iterable[list[Branch]]:

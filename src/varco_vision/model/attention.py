@@ -18,8 +18,9 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
-from transformers import AttentionInterface
+from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
+from transformers.masking_utils import sdpa_mask
 
 NAME = "shared_prefix"
 
@@ -156,3 +157,5 @@ def _causal(size: int, like: Tensor) -> Tensor:
 
 
 AttentionInterface.register(NAME, shared_prefix_attention)
+# Without a mask function of its own transformers would drop padding masks when the same model generates.
+AttentionMaskInterface.register(NAME, sdpa_mask)

@@ -41,15 +41,17 @@ class Feed:
     """The packed micro-batches of one process. A step takes one row from each of `stage.rows` shards.
 
     Shard k belongs to process k modulo the number of processes, so a run may resume with another number of them.
+    `flat`: the rows of a micro-batch are laid end to end as one, which needs no padding; for models that attend by
+    `PackedBatch.layout`, whose cost does not grow with the length of a row.
     """
 
-    def __init__(self, stage: StageRecipe, loaded: Loaded, seed: int, world: World) -> None:
+    def __init__(self, stage: StageRecipe, loaded: Loaded, seed: int, world: World, flat: bool = True) -> None:
         anyres = loaded.anyres.limited(stage.max_tiles) if stage.max_tiles else loaded.anyres
         pad = tuple(int(m * 255) for m in loaded.mean)
         feeding = Feeding(loaded.tokenizer, anyres, single_view=stage.views == "one", pad_colour=pad)
         source = open_mixture(stage, seed)
         budget = Budget(stage.max_tokens, stage.max_views)
-        self.stage, self.world, self.side = stage, world, anyres.side
+        self.stage, self.world, self.side, self.flat = stage, world, anyres.side, flat
         self.pad_id = loaded.tokenizer.pad_token_id or 0
         self.streams = {
             shard: RowStream(source, feeding, budget, shard, stage.rows, stage.lookahead)
@@ -61,6 +63,8 @@ class Feed:
         rows = [stream.row() for stream in self.streams.values()]
         size = self.stage.micro_rows
         chunks = [rows[at : at + size] for at in range(0, len(rows), size)]
+        if self.flat:
+            chunks = [[[document for row in chunk for document in row]] for chunk in chunks]
         return [collate(chunk, self.pad_id, self.side).to(self.world.device) for chunk in chunks]
 
     def state(self) -> dict[str, Any]:

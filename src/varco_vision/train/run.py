@@ -47,7 +47,7 @@ from varco_vision.train.step import autocast, precision
 from varco_vision.train.tasks import AnswerTask, PreferenceTask
 from varco_vision.train.tower import TOWER_MEAN, TOWER_STD, TowerTask
 
-CORPUS_GROUPS = {True: 150, False: 3000}  # groups of samples per source, with and without pictures, for the tokenizer
+CORPUS_GROUPS = {True: 150, False: 600}  # groups of samples per source, with and without pictures, for the tokenizer
 Hook = Callable[[str, Loaded, World], None]
 
 
