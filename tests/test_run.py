@@ -130,6 +130,21 @@ def test_killed_in_a_stage_and_resumed_ends_with_the_same_weights(
         assert torch.equal(value, weights(out)[name]), name
 
 
+def test_loader_workers_change_nothing(whole: Path, recipe: Path, tmp_path: Path) -> None:
+    import shutil
+
+    shutil.copytree(whole, tmp_path / "w")
+    for name in STAGES[3:]:
+        shutil.rmtree(tmp_path / "w" / name)
+    content = yaml.safe_load(recipe.read_text())
+    content["stages"][3].update(workers=3)
+    (tmp_path / "w.yaml").write_text(yaml.safe_dump(content))
+    (tmp_path / "w" / "recipe.yaml").unlink()
+    run("train", tmp_path / "w.yaml", "--out", tmp_path / "w", "--processes", 1, "--resume", "--stages", "0-2")
+    for name, value in weights(whole, "basic").items():
+        assert torch.equal(value, weights(tmp_path / "w", "basic")[name]), name
+
+
 def test_two_processes_give_the_same_model(whole: Path, recipe: Path, tmp_path: Path) -> None:
     run("train", recipe, "--out", tmp_path / "two", "--processes", 2)
     one, two = weights(whole, "basic"), weights(tmp_path / "two", "basic")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import torch
 from tokenizers import AddedToken
-from torch import nn
+from torch import Tensor, nn
 from transformers import (
     LlavaOnevisionConfig,
     LlavaOnevisionForConditionalGeneration,
@@ -22,8 +22,9 @@ from varco_vision.chat import IMAGE_TOKEN
 from varco_vision.errors import InputError
 from varco_vision.geometry import AnyResConfig
 from varco_vision.markup import MARKERS
-from varco_vision.model.initialise import fan_in, number_embeddings, sincos_positions
+from varco_vision.model.initialise import fan_in, number_embeddings, scale_projector, sincos_positions
 from varco_vision.model.tokenizer import number_ids
+from varco_vision.model.vision import tower_features
 
 VIDEO_TOKEN = "<video>"  # the class knows one; it is in the vocabulary so that other programs find it
 EMBEDDING_STD = 0.15
@@ -139,11 +140,12 @@ def compose(
     tokenizer: PreTrainedTokenizerFast,
     anyres: AnyResConfig,
     seed: int,
-    feature_layer: int = -1,
+    pixels_VCTT: Tensor | None = None,
 ) -> LlavaOnevisionForConditionalGeneration:
     """The whole model around given backbones; only the projector and the newline vector are new.
 
     `tokenizer` and the rows of `language`'s embeddings are extended in place by the markers (see `add_markers`).
+    `pixels`: normalised example views; with them the projector starts at the scale of word embeddings.
     Raises `InputError` when the tower does not fit the tiles.
     """
     vision = tower.config
@@ -158,7 +160,7 @@ def compose(
         video_token_index=tokenizer.convert_tokens_to_ids(VIDEO_TOKEN),
         image_grid_pinpoints=[list(pair) for pair in anyres.pinpoints],
         vision_aspect_ratio=f"anyres_max_{anyres.max_tiles}",
-        vision_feature_layer=feature_layer,
+        vision_feature_layer=-1,
         vision_feature_select_strategy="full",
         tie_word_embeddings=language.config.tie_word_embeddings,
     )
@@ -170,6 +172,9 @@ def compose(
     model.tie_weights()
     generator = torch.Generator().manual_seed(seed)
     fan_in(model.model.multi_modal_projector, 1, generator, residual=())
+    if pixels_VCTT is not None:
+        rows = model.get_input_embeddings().weight
+        scale_projector(model.model.multi_modal_projector, tower_features(model, pixels_VCTT), float(rows.std()))
     model.generation_config.eos_token_id = _stop_ids(tokenizer)
     model.generation_config.pad_token_id = tokenizer.pad_token_id
     model.generation_config.do_sample = False

@@ -50,3 +50,14 @@ def number_embeddings(embedding_VD: Tensor, ids: list[int], std: float) -> None:
     period = 400.0 * (8.0 / 400.0) ** (torch.arange(half) / half)
     phase_NF = torch.arange(len(ids))[:, None] * (2 * math.pi / period)
     embedding_VD[ids] = torch.cat([phase_NF.sin(), phase_NF.cos()], dim=1).to(embedding_VD) * std * math.sqrt(2)
+
+
+@torch.no_grad()
+def scale_projector(projector: nn.Module, features_VPW: Tensor, size: float) -> None:
+    """Scale the two matrices of a new projector so that `features` leave it with root mean square `size`.
+
+    The hidden states that a tower hands over are not normalised and grow while it trains. Unscaled they enter the
+    language model many times larger than words, and an Adam step then turns their direction many times more slowly.
+    """
+    projector.linear_1.weight.div_(features_VPW.pow(2).mean().sqrt())
+    projector.linear_2.weight.mul_(size / projector(features_VPW).pow(2).mean().sqrt())

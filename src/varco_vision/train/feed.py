@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-from varco_vision.data.pack import Budget, Feeding, RowStream, collate
+from torch.utils.data import DataLoader, IterableDataset, get_worker_info
+
+from varco_vision.data.jsonl import JsonlSource
+from varco_vision.data.pack import Budget, Document, Feeding, RowStream, collate
 from varco_vision.data.source import Mixture, Repeated, Source
 from varco_vision.model.checkpoint import Loaded
 from varco_vision.model.packed import PackedBatch
@@ -26,7 +29,7 @@ def open_source(name: str, recipe: SourceRecipe, seed: int) -> Source:
     kind, _, generator = recipe.source.partition(":")
     if kind == "synth" and generator:
         return make_source(generator, seed=own, split="train", **recipe.options)
-    from varco_vision.data.jsonl import JsonlSource
+
     return Repeated(JsonlSource(recipe.source, **recipe.options), own)
 
 
@@ -37,17 +40,35 @@ def open_mixture(stage: StageRecipe, seed: int) -> Mixture:
     return Mixture(sources, {name: recipe.weight for name, recipe in stage.mixture.items()}, own)
 
 
+class _Steps(IterableDataset):
+    """Step after step, {shard: (row, state of its stream behind that row, samples refused so far)}.
+
+    A loader worker serves every `workers`-th shard; the rows of a shard do not depend on who makes them.
+    """
+
+    def __init__(self, streams: dict[int, RowStream]) -> None:
+        self.streams = streams
+
+    def __iter__(self) -> Iterator[dict[int, tuple[list[Document], dict[str, Any], list[str]]]]:
+        worker = get_worker_info()
+        first, stride = (worker.id, worker.num_workers) if worker else (0, 1)
+        mine = list(self.streams.items())[first::stride]
+        while True:
+            yield {shard: (stream.row(), stream.state(), list(stream.refused)) for shard, stream in mine}
+
+
 class Feed:
     """The packed micro-batches of one process. A step takes one row from each of `stage.rows` shards.
 
-    Shard k belongs to process k modulo the number of processes, so a run may resume with another number of them.
-    `flat`: the rows of a micro-batch are laid end to end as one, which needs no padding; for models that attend by
-    `PackedBatch.layout`, whose cost does not grow with the length of a row.
+    Shard k belongs to process k modulo the number of processes, so a run may resume with another number of them, or of
+    loader workers. `flat`: the rows of a micro-batch are laid end to end as one, which needs no padding; for models that
+    attend by `PackedBatch.layout`, whose cost does not grow with the length of a row.
     """
 
     def __init__(self, stage: StageRecipe, loaded: Loaded, seed: int, world: World, flat: bool = True) -> None:
         anyres = loaded.anyres.limited(stage.max_tiles) if stage.max_tiles else loaded.anyres
         pad = tuple(int(m * 255) for m in loaded.mean)
+        self.tokenizer = loaded.tokenizer
         feeding = Feeding(loaded.tokenizer, anyres, single_view=stage.views == "one", pad_colour=pad)
         source = open_mixture(stage, seed)
         budget = Budget(stage.max_tokens, stage.max_views)
@@ -57,30 +78,46 @@ class Feed:
             shard: RowStream(source, feeding, budget, shard, stage.rows, stage.lookahead)
             for shard in range(world.rank, stage.rows, world.size)
         }
+        self.states = {shard: stream.state() for shard, stream in self.streams.items()}
+        self.left_out: dict[int, list[str]] = {}
+        self.steps: Iterator[dict] | None = None
+
+    def _rows(self) -> list[list[Document]]:
+        """The next row of every shard of this process, in the order of the shards."""
+        workers = min(self.stage.workers, len(self.streams))
+        if self.steps is None:
+            self.steps = iter(DataLoader(_Steps(self.streams), batch_size=None, num_workers=workers))
+        made: dict[int, tuple] = {}
+        for _ in range(max(1, workers)):
+            made.update(next(self.steps))
+        self.states = {shard: made[shard][1] for shard in self.streams}
+        self.left_out = {shard: made[shard][2] for shard in self.streams}
+        return [made[shard][0] for shard in self.streams]
 
     def batches(self) -> list[PackedBatch]:
         """The next step's rows of this process, in micro-batches, on its device."""
-        rows = [stream.row() for stream in self.streams.values()]
-        size = self.stage.micro_rows
+        rows, size = self._rows(), self.stage.micro_rows
         chunks = [rows[at : at + size] for at in range(0, len(rows), size)]
         if self.flat:
             chunks = [[[document for row in chunk for document in row]] for chunk in chunks]
         return [collate(chunk, self.pad_id, self.side).to(self.world.device) for chunk in chunks]
 
     def state(self) -> dict[str, Any]:
-        return {str(shard): stream.state() for shard, stream in self.streams.items()}
+        return {str(shard): state for shard, state in self.states.items()}
 
     def restore(self, states: Sequence[dict[str, Any]]) -> None:
-        """Continue from the states of all processes (any number of them)."""
+        """Continue from the states of all processes (any number of them); before the first batch only."""
+        assert self.steps is None, "a feed that has begun cannot be set back"
         merged = {shard: state for part in states for shard, state in part.items()}
         for shard, stream in self.streams.items():
             stream.restore(merged[str(shard)])
+            self.states[shard] = stream.state()
 
     @property
     def samples(self) -> int:
-        return sum(stream.samples for stream in self.streams.values())
+        return sum(state["samples"] for state in self.states.values())
 
     @property
     def refused(self) -> list[str]:
         """Samples that no row could hold, by name."""
-        return [name for stream in self.streams.values() for name in stream.refused]
+        return [name for names in self.left_out.values() for name in names]

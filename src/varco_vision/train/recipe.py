@@ -95,7 +95,7 @@ class StageRecipe:
 
     `learning_rates` overrides `learning_rate` for single parts. Rates rise over `warmup` steps and fall along a cosine to `final_rate` times
     the peak. `soft_numbers` is the standard deviation, in hundredths, of the label smoothing over neighbouring number
-    tokens (0: off). `micro_rows` rows go through the model at once.
+    tokens (0: off). `micro_rows` rows go through the model at once. `workers` processes make the rows of each process.
     """
 
     name: str
@@ -107,6 +107,7 @@ class StageRecipe:
     max_tokens: int = 512
     max_views: int = 1_000_000
     lookahead: int = 8
+    workers: int = 0
     trainable: tuple[str, ...] = ()
     views: Literal["one", "anyres"] = "anyres"
     max_tiles: int | None = None

@@ -38,6 +38,8 @@ from varco_vision.model.compose import compose, new_language_model, new_tower
 from varco_vision.model.freeze import PARTS, freeze, listing
 from varco_vision.model.packed import use_shared_prefix
 from varco_vision.model.tokenizer import build_tokenizer
+from varco_vision.model.vision import normalise
+from varco_vision.synth.dense import DenseConfig, dense_batch
 from varco_vision.train import state
 from varco_vision.train.feed import Feed, open_mixture, stream_seed
 from varco_vision.train.parallel import World
@@ -241,10 +243,17 @@ class Run:
             # The tokenizer made here lies apart from the language model: beside a Qwen2 config, AutoTokenizer would
             # replace its normaliser and its splitting by Qwen's.
             tokenizer = AutoTokenizer.from_pretrained(given or self.out / "tokenizer")
-            model = compose(tower, language, tokenizer, self._anyres(), stream_seed(self.recipe.seed, "projector"))
+            seed = stream_seed(self.recipe.seed, "projector")
+            model = compose(tower, language, tokenizer, self._anyres(), seed, self._examples())
             loaded = Loaded(model, tokenizer, self._anyres(), TOWER_MEAN, TOWER_STD)
             checkpoint.save(loaded, directory, {"recipe": to_dict(self.recipe), "stages": []})
         self.world.barrier()
+
+    def _examples(self) -> torch.Tensor:
+        """A few normalised views [V, 3, T, T] of the kind that a tower made here is trained on."""
+        model = self.recipe.model
+        images = dense_batch(range(16), DenseConfig(tile=model.tile, patch=model.patch), self.recipe.seed)["images"]
+        return normalise(torch.from_numpy(images), TOWER_MEAN, TOWER_STD, torch.float32)
 
     def _backbone(self, kind: str, given: str | None, own: Any, foreign: Any) -> Any:
         if given is not None:

@@ -28,8 +28,7 @@ class AnswerTask:
         self, model: PreTrainedModel, feed: Feed, stage: StageRecipe, mean: Sequence[float], std: Sequence[float]
     ) -> None:
         self.model, self.feed, self.stage, self.mean, self.std = model, feed, stage, mean, std
-        tokenizer = next(iter(feed.streams.values())).feeding.tokenizer
-        ids = number_ids(tokenizer) if stage.soft_numbers else []
+        ids = number_ids(feed.tokenizer) if stage.soft_numbers else []
         rows = model.get_input_embeddings().num_embeddings
         self.soft = SoftNumbers(ids, stage.soft_numbers, rows) if ids else None
 

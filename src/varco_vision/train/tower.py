@@ -36,7 +36,7 @@ class TowerTask:
     """
 
     terms = ("colour", "shape", "initial", "medial", "final", "latin", "box")
-    weights = (1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 5.0)
+    weights = (1.0, 1.0, 0.25, 0.25, 0.25, 0.25, 5.0)
     everywhere = ("colour", "shape")
 
     def __init__(self, tower: SiglipVisionModel, stage: StageRecipe, seed: int, world: World) -> None:
