@@ -5,10 +5,10 @@ BIN := $(VENV)/bin
 OUT ?= runs/demo
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test test-slow lint setup clean
+.PHONY: demo test test-slow lint setup default-model clean
 
 demo: $(STAMP)  ## train nano through all stages, measure it, write $(OUT)/report.html
-	$(BIN)/varco-vision demo --out $(OUT) $(DEMO)
+	$(BIN)/varco-vision demo --out $(OUT) --resume $(DEMO)
 
 test: $(STAMP)  ## the default suite, under 10 minutes on 2 cores
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(TEST)
@@ -20,6 +20,9 @@ lint: $(STAMP)
 	$(BIN)/ruff check src tests && $(BIN)/ruff format --check src tests
 
 setup: $(STAMP)
+
+default-model: $(STAMP)  ## put the model of $(OUT) into the package as its default
+	$(BIN)/python scripts/ship_default.py $(OUT)/preference/model
 
 # torch is pinned first: an unpinned one pulls gigabytes of CUDA. koreanize-matplotlib is taken for its fonts alone.
 $(STAMP): pyproject.toml constraints.txt scripts/system_packages.sh

@@ -42,14 +42,21 @@ def fan_in(module: nn.Module, layers: int, generator: torch.Generator, residual:
         parameter.normal_(0.0, std, generator=generator)
 
 
-@torch.no_grad()
-def number_embeddings(embedding_VD: Tensor, ids: list[int], std: float) -> None:
-    """Neighbouring numbers get neighbouring vectors: a Fourier code of the value, periods from 8 to 400 hundredths."""
-    width = embedding_VD.shape[1]
+def number_code(count: int, width: int) -> Tensor:
+    """A Fourier code [count, width] of the numbers 0 ... count - 1, periods from 8 to 400, rows of norm sqrt(width / 2).
+
+    Neighbouring numbers get neighbouring vectors, and a softmax over dot products with it peaks at the number coded.
+    """
     half = width // 2
     period = 400.0 * (8.0 / 400.0) ** (torch.arange(half) / half)
-    phase_NF = torch.arange(len(ids))[:, None] * (2 * math.pi / period)
-    embedding_VD[ids] = torch.cat([phase_NF.sin(), phase_NF.cos()], dim=1).to(embedding_VD) * std * math.sqrt(2)
+    phase_NF = torch.arange(count)[:, None] * (2 * math.pi / period)
+    return torch.cat([phase_NF.sin(), phase_NF.cos()], dim=1)
+
+
+@torch.no_grad()
+def number_embeddings(embedding_VD: Tensor, ids: list[int], std: float) -> None:
+    """Give the rows of the number tokens, in rising order, the Fourier code of their value at standard deviation `std`."""
+    embedding_VD[ids] = number_code(len(ids), embedding_VD.shape[1]).to(embedding_VD) * std * math.sqrt(2)
 
 
 @torch.no_grad()

@@ -10,6 +10,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers import SiglipVisionModel
 
+from varco_vision.model.initialise import number_code
+from varco_vision.model.tokenizer import NUMBERS
 from varco_vision.model.vision import normalise
 from varco_vision.synth.dense import DenseConfig, dense_batch
 from varco_vision.train.parallel import World
@@ -19,24 +21,40 @@ from varco_vision.train.step import copy_into
 TOWER_MEAN = TOWER_STD = (0.5, 0.5, 0.5)
 
 
-class DenseHeads(nn.Module):
-    """What reads labels off the patch features during stage 0; thrown away afterwards."""
+BINS = len(NUMBERS)  # box edges are read off in the numbers that the language model writes
 
-    def __init__(self, width: int, sizes: dict[str, int]) -> None:
+
+class DenseHeads(nn.Module):
+    """What reads labels off the patch features during stage 0; thrown away afterwards.
+
+    A box edge is read as a soft choice among the numbers 0.00 ... 1.00, each with the Fourier code that its token starts
+    with in the language model. So the features come to hold edges in the very code in which they will be written.
+    """
+
+    def __init__(self, width: int, sizes: dict[str, int], code_width: int = 128) -> None:
         super().__init__()
         self.norm = nn.LayerNorm(width)
         self.classes = nn.ModuleDict({name: nn.Linear(width, size) for name, size in sizes.items()})
-        self.box = nn.Sequential(nn.Linear(width, width), nn.GELU(), nn.Linear(width, 4))
+        self.box = nn.Linear(width, 4 * code_width)
+        self.register_buffer("code_NF", number_code(BINS, code_width), persistent=False)
+
+    def box_loss(self, features_OW: Tensor, box_O4: Tensor) -> Tensor:
+        """Cross-entropy [O] over the four edges against Gaussians of 1.5 hundredths around the true ones."""
+        codes_O4F = self.box(features_OW).float().view(len(features_OW), 4, -1)
+        logits_O4N = codes_O4F @ self.code_NF.t()
+        distance_O4N = torch.arange(BINS, device=box_O4.device) - box_O4[..., None] * (BINS - 1)
+        target_O4N = torch.softmax(-0.5 * (distance_O4N / 1.5) ** 2, dim=-1)
+        return -(target_O4N * F.log_softmax(logits_O4N, dim=-1)).sum(-1).mean(-1)
 
 
 class TowerTask:
     """Patch by patch: colour and shape of the object there and its box, and the letters of the glyph there.
 
-    Terms are averages over all patches (colour, shape), glyph patches (letters) and object patches (box, L1).
+    Terms are averages over all patches (colour, shape), glyph patches (letters) and object patches (box).
     """
 
     terms = ("colour", "shape", "initial", "medial", "final", "latin", "box")
-    weights = (1.0, 1.0, 0.25, 0.25, 0.25, 0.25, 5.0)
+    weights = (1.0, 1.0, 0.25, 0.25, 0.25, 0.25, 1.0)
     everywhere = ("colour", "shape")
 
     def __init__(self, tower: SiglipVisionModel, stage: StageRecipe, seed: int, world: World) -> None:
@@ -80,7 +98,7 @@ class TowerTask:
             mask = self._mask(batch, term)
             chosen = features_BPW[mask]
             if term == "box":
-                losses.append((self.heads.box(chosen).float().sigmoid() - batch["box"][mask]).abs().mean(-1).sum())
+                losses.append(self.heads.box_loss(chosen, batch["box"][mask]).sum())
                 continue
             logits, labels = self.heads.classes[term](chosen).float(), batch[term][mask]
             losses.append(F.cross_entropy(logits, labels, reduction="sum"))
