@@ -74,7 +74,15 @@ def test_running_words_merge_and_bare_words_stay_spelled(tokenizer) -> None:
 
 
 def test_common_first_words_are_whole_and_only_where_they_stand_alone() -> None:
-    texts = ["<obj>빨간색 원</obj> 옆", "빨간색 별", "Where is it?", "Where?", "<char>서울</char>", "<char>서울</char>", "Once"]
+    texts = [
+        "<obj>빨간색 원</obj> 옆",
+        "빨간색 별",
+        "Where is it?",
+        "Where?",
+        "<char>서울</char>",
+        "<char>서울</char>",
+        "Once",
+    ]
     assert common_first_words(texts, 5) == ["Where", "빨간색"]
     own = build_tokenizer(texts, merges=10, first_words=5)
     length = lambda text: len(own(text)["input_ids"])  # noqa: E731

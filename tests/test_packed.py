@@ -48,7 +48,10 @@ def sample(name: str, images: list[Image.Image], question: str, answer: str) -> 
 def groups() -> list[list[Sample]]:
     """One, several and no pictures; one and several questions; every aspect ratio."""
     made = [
-        [sample(f"{n}-{k}", [picture(size, n)], f"Question {k}? 질문 {k}", f"{k} answers 대답" * (k + 1)) for k in range(3)]
+        [
+            sample(f"{n}-{k}", [picture(size, n)], f"Question {k}? 질문 {k}", f"{k} answers 대답" * (k + 1))
+            for k in range(3)
+        ]
         for n, size in enumerate(SIZES)
     ]
     made.append([sample("two", [picture((30, 50), 8), picture((60, 20), 9)], "Compare.", "They differ.")])
@@ -115,7 +118,9 @@ def test_documents_do_not_see_each_other(loaded: Loaded, shared: bool) -> None:
         use_shared_prefix(loaded.model)
     made = groups()
     changed = [list(group) for group in made]
-    changed[0][1] = sample("0-1", list(made[0][1].images), "Question 1? 질문 9", made[0][1].messages[1]["content"][0]["text"])
+    changed[0][1] = sample(
+        "0-1", list(made[0][1].images), "Question 1? 질문 9", made[0][1].messages[1]["content"][0]["text"]
+    )
     with torch.no_grad():
         before, after = (batch_of(loaded, g) for g in (made, changed))
         a, b = (supervised_logits(loaded.model, x, loaded.mean, loaded.std) for x in (before, after))

@@ -160,7 +160,10 @@ def test_wrong_commands_are_one_sentence_and_exit_2(whole: Path, recipe: Path, t
         (("train", recipe, "--stages", "x"), "is no range of stages"),
         (("train", recipe, "--stages", "3-3", "--out", tmp_path / "new", "--processes", 1), "needs stage 'basic'"),
         (("train", recipe, "--stages", "1-1", "--out", tmp_path / "new2", "--processes", 1), "run stage 0 first"),
-        (("train", recipe, "stages.basic.mixture.text.source=synth:tex", "--out", tmp_path / "n3", "--processes", 1), "text"),
+        (
+            ("train", recipe, "stages.basic.mixture.text.source=synth:tex", "--out", tmp_path / "n3", "--processes", 1),
+            "text",
+        ),
     ]:
         done = run(*arguments, check=False)
         assert done.returncode == 2, (arguments, done.stderr[-500:])

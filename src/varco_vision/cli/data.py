@@ -22,7 +22,7 @@ from varco_vision.data.sample import Sample, Turn, text_of
 from varco_vision.errors import InputError
 from varco_vision.geometry import AnyResConfig, Box, plan_sample
 
-app = common.new_app(no_args_is_help=True, help="Make, check, convert and look at training data.")
+app = common.new_app(no_args_is_help=True, help="Check, count and look at training data.")
 
 RootOption = Annotated[
     Path | None, typer.Option("--image-root", help="Where pictures' paths start; without it the file's own folder.")

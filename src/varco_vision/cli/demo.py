@@ -38,7 +38,9 @@ QUESTIONS = (("ko", "이미지를 설명해줘."), ("en", "Describe the image.")
 @app.command(epilog=EPILOG)
 def demo(
     out: Annotated[Path, typer.Option(help="Where the report, the model and the pictures go.")] = Path("runs/demo"),
-    image: Annotated[list[str] | None, typer.Option(metavar="FILE", help="Also answer about your own pictures.")] = None,
+    image: Annotated[
+        list[str] | None, typer.Option(metavar="FILE", help="Also answer about your own pictures.")
+    ] = None,
     recipe: Annotated[str, typer.Option(help="Recipe file.")] = "nano",
     overrides: Annotated[list[str] | None, typer.Option("--set", metavar="KEY.PATH=VALUE")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with what is in --out.")] = False,
@@ -169,7 +171,9 @@ def gallery(vv: Any, samples: Sequence[Sample], own: dict[str, Image.Image], dir
     for name, picture in own.items():
         for language, question in QUESTIONS:
             entries.append(entry(picture, question, vv.chat(picture, question), "vqa", language, None, name))
-            entries.append(entry(picture, f"<gro>\n{question}", vv.ground(picture, question), "grounding", language, None, name))
+            entries.append(
+                entry(picture, f"<gro>\n{question}", vv.ground(picture, question), "grounding", language, None, name)
+            )
     for number, item in enumerate(entries):
         if item["picture"] is not None:
             item["drawn"] = draw(item["picture"], item["answer"])
@@ -192,7 +196,9 @@ def text_of(turn: dict[str, Any]) -> str:
     return content if isinstance(content, str) else "".join(p["text"] for p in content if p["type"] == "text")
 
 
-def entry(picture: Any, question: str, answer: Any, task: str, lang: str, gold: str | None, name: str = "") -> dict[str, Any]:
+def entry(
+    picture: Any, question: str, answer: Any, task: str, lang: str, gold: str | None, name: str = ""
+) -> dict[str, Any]:
     """One line of the gallery, as the report shows it."""
     return {
         "picture": picture,

@@ -19,9 +19,11 @@ EPILOG = """Examples:
 
   varco-vision train recipes/nano.yaml --out runs/nano
 
-  varco-vision train recipes/nano.yaml --stages 2-4 --out runs/nano --resume stages.basic.steps=500
+  varco-vision train recipes/nano.yaml --out runs/nano --resume
 
-  torchrun --nnodes 2 --nproc-per-node 8 ... -m varco_vision.cli.main train recipes/mini.yaml --out runs/mini"""
+  varco-vision train recipes/nano.yaml --out runs/short stages.basic.steps=500
+
+  torchrun --nnodes 2 --nproc-per-node 8 ... -m varco_vision.cli.main train recipes/nano.yaml --out runs/nano"""
 
 
 @app.command(epilog=EPILOG)

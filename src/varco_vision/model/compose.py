@@ -174,7 +174,9 @@ def compose(
     fan_in(model.model.multi_modal_projector, 1, generator, residual=())
     if pixels_VCTT is not None:
         rows = model.get_input_embeddings().weight
-        scale_projector(model.model.multi_modal_projector, tower_features(model, pixels_VCTT), float(rows.std()))
+        scale_projector(
+            model.model.multi_modal_projector, tower_features(model, pixels_VCTT), float(rows.detach().std())
+        )
     model.generation_config.eos_token_id = _stop_ids(tokenizer)
     model.generation_config.pad_token_id = tokenizer.pad_token_id
     model.generation_config.do_sample = False

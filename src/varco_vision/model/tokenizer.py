@@ -8,7 +8,7 @@ Three choices make tiny models learn (docs/log.md has the numbers):
   what OCR transcribes between <char> and </char>, stays spelled out in letters whatever the words of the corpus were.
 
 * The commonest words that texts begin with ("빨간색", "Where") are whole tokens where they stand alone. Bare, they would
-  be spelled out too, which made the average question a third longer.
+  be spelled out too, which made the average question and answer a fifth longer.
 
 Numbers "0.0" ... "1.0" in hundredths are one token each, so that a box is four numbers and not twelve digits.
 """
