@@ -15,6 +15,13 @@ from varco_vision.errors import InputError
 
 app = new_app()
 
+# glibc would hand every large tensor back to the system and fetch it anew: a step of nano took 0.33 s, and 0.30 s with this.
+KEEP_MEMORY = {
+    "MALLOC_MMAP_THRESHOLD_": "4000000000",
+    "MALLOC_TRIM_THRESHOLD_": "8000000000",
+    "MALLOC_TOP_PAD_": "200000000",
+}
+
 EPILOG = """Examples:
 
   varco-vision train recipes/nano.yaml --out runs/nano
@@ -101,7 +108,7 @@ def spawn(processes: int) -> None:
         return
     module = "varco_vision.cli.main"
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(count)]
-    environment = {"OMP_NUM_THREADS": "1", "TORCH_CPP_LOG_LEVEL": "ERROR", **os.environ}
+    environment = {"OMP_NUM_THREADS": "1", "TORCH_CPP_LOG_LEVEL": "ERROR", **KEEP_MEMORY, **os.environ}
     os.execve(sys.executable, [*command, "-m", module, *sys.argv[1:]], environment)
 
 
