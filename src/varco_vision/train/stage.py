@@ -19,7 +19,7 @@ from varco_vision.train.step import StepResult, precision, run_step
 
 @dataclass
 class StageResult:
-    """What a stage did. `seconds` of training over all resumptions; losses are means over the first/last 5 % of steps."""
+    """What a stage did. `seconds` of training over all resumptions; losses are means over the first/last tenth of the steps."""
 
     name: str
     stage: int
@@ -123,7 +123,7 @@ def _result(
     seconds: float,
     dtype: torch.dtype,
 ) -> StageResult:
-    window = max(1, len(losses) // 20)
+    window = max(1, len(losses) // 10)
     mean = lambda rows: sum(loss for _, loss in rows) / len(rows)  # noqa: E731
     stride = max(1, -(-len(losses) // 200))
     curve = [[chunk[0][0], mean(chunk)] for at in range(0, len(losses), stride) if (chunk := losses[at : at + stride])]
