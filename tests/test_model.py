@@ -175,6 +175,8 @@ def test_round_trip_through_the_published_layout(whole, tmp_path: Path) -> None:
         assert torch.equal(a, b), name
     plain = LlavaOnevisionForConditionalGeneration.from_pretrained(tmp_path)
     assert plain.config.image_token_id == AutoTokenizer.from_pretrained(tmp_path).convert_tokens_to_ids("<image>")
+    checkpoint.save(again, tmp_path / "copy")
+    assert str(tmp_path) not in "".join(p.read_text() for p in (tmp_path / "copy").glob("*.json"))
     names = {p.name for p in tmp_path.iterdir()}
     assert {"config.json", "tokenizer.json", "chat_template.jinja", "preprocessor_config.json"} <= names
 

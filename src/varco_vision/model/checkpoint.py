@@ -108,6 +108,10 @@ def save(loaded: Loaded, directory: str | Path, record: dict[str, Any] | None = 
     directory = Path(directory)
     directory.mkdir(parents=True, exist_ok=True)
     loaded.model.save_pretrained(directory, max_shard_size="16MB")
+    config = _read_json(directory / "config.json")
+    for part in (config, config["text_config"], config["vision_config"]):
+        part.pop("_name_or_path", None)  # where the backbones happened to lie when this model was made
+    _write_json(directory / "config.json", config)
     loaded.tokenizer.save_pretrained(directory)
     _write_json(directory / "preprocessor_config.json", _preprocessor(loaded))
     _write_json(directory / "video_preprocessor_config.json", _video_preprocessor(loaded))
