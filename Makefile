@@ -17,7 +17,7 @@ test-slow: $(STAMP)  ## the marked suites: a whole demo among them
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m slow $(TEST)
 
 lint: $(STAMP)
-	$(BIN)/ruff check src tests examples scripts && $(BIN)/ruff format --check src tests examples scripts
+	$(BIN)/ruff check src tests examples scripts benchmarks && $(BIN)/ruff format --check src tests examples scripts benchmarks
 
 setup: $(STAMP)
 

@@ -2,8 +2,7 @@
 
 A dense mask over a packed row costs (row length)^2 although each question reads only the picture and itself. Here the
 queries of all questions meet the keys of their document's prefix in one product and their own keys in another; one
-softmax runs over both. Equal to the dense mask up to rounding, measured three to four times fewer multiplications on
-rows with a dozen questions on a picture.
+softmax runs over both. Equal to the dense mask up to rounding; `benchmarks/attention.py` measures what it saves.
 
 Shapes: R rows, L tokens of a row, H heads, E head width; G documents of a group, P prefix tokens, K bins of a
 document (whole branches laid end to end), Q tokens of a bin.
@@ -148,7 +147,7 @@ def _attend(group: Group, query_THE: Tensor, key_THE: Tensor, value_THE: Tensor)
 
 
 def _pick(values_THE: Tensor, places: Tensor) -> Tensor:
-    """Rows by index of any shape; index_select's backward is several times faster than that of plain indexing."""
+    """Rows by index of any shape."""
     return values_THE.index_select(0, places.flatten()).view(*places.shape, *values_THE.shape[1:])
 
 

@@ -19,7 +19,6 @@ from transformers import AutoTokenizer, LlavaOnevisionForConditionalGeneration, 
 from varco_vision.chat import IMAGE_TOKEN
 from varco_vision.errors import InputError
 from varco_vision.geometry import AnyResConfig
-from varco_vision.markup import MARKERS
 from varco_vision.model.compose import VIDEO_TOKEN
 from varco_vision.model.tokenizer import number_ids
 
@@ -227,9 +226,3 @@ def _read_json(path: Path) -> dict[str, Any]:
 
 def _write_json(path: Path, content: dict[str, Any]) -> None:
     path.write_text(json.dumps(content, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
-
-
-def missing_markers(tokenizer: PreTrainedTokenizerFast) -> list[str]:
-    """Location markers that a checkpoint's tokenizer does not hold as single tokens (foreign checkpoints)."""
-    vocabulary = tokenizer.get_vocab()
-    return [marker for marker in MARKERS if marker not in vocabulary]

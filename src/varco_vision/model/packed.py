@@ -123,7 +123,7 @@ def supervised_logits(
 
 
 def use_shared_prefix(model: PreTrainedModel) -> None:
-    """Let the language model attend by `batch.layout` (several times fewer multiplications than a dense mask).
+    """Let the language model attend by `batch.layout` in place of a dense mask.
 
     The tower takes plain matrix products: on a CPU they beat fused attention at its short lengths. The choice is not
     saved with the weights.
