@@ -247,7 +247,7 @@ def test_dense_labels_agree_with_the_scene():
     for k in range(30):
         rng = stream("dense", "train", 5, k)
         rng.random()
-        scene = make_scene(rng, config.scene)
+        scene = make_scene(rng, config.scenes[0])
         assert (np.asarray(scene.image) == batch["images"][k]).all() and len(scene.objects) in (5, 6)
         for patch in range(64):
             cx, cy = patch % 8 * 16 + 8, patch // 8 * 16 + 8

@@ -10,6 +10,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch.nn import functional as F
 
 from varco_vision.data.source import PERIOD, Mixture, Repeated
 from varco_vision.errors import InputError
@@ -97,6 +98,25 @@ def test_soft_numbers_golden() -> None:
     normal = math.log(5 + math.exp(2))
     expected = normal - weight * 2.0
     assert token_losses(logits, torch.tensor([2, 5]), soft)[0].item() == pytest.approx(expected, abs=1e-5)
+
+
+@pytest.mark.parametrize("softened", [False, True])
+def test_loss_and_gradient_equal_the_composition_of_torch_functions(softened: bool) -> None:
+    torch.manual_seed(3)
+    logits = torch.randn(40, 50, dtype=torch.float32, requires_grad=True)
+    targets, scale = torch.randint(0, 50, (40,)), torch.rand(40)
+    soft = SoftNumbers(list(range(20, 45)), sigma=1.5, vocabulary=50) if softened else None
+    one_hot = F.one_hot(targets, 50).float()
+    if soft:
+        for row, target in enumerate(targets.tolist()):
+            if 20 <= target < 45:
+                one_hot[row] = 0
+                one_hot[row, 20:45] = soft.weights[target - 20]
+    known = -(one_hot * logits.log_softmax(-1)).sum(-1)
+    found = token_losses(logits, targets, soft)
+    assert torch.allclose(found, known, atol=1e-6)
+    gradients = [torch.autograd.grad((losses * scale).sum(), logits, retain_graph=True)[0] for losses in (found, known)]
+    assert torch.allclose(*gradients, atol=1e-6)
 
 
 def test_soft_numbers_prefer_the_neighbour() -> None:

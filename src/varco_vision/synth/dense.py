@@ -10,6 +10,7 @@ import math
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import product
 
 import numpy as np
 from PIL import Image
@@ -19,7 +20,7 @@ from varco_vision.synth.fonts import split_fonts
 from varco_vision.synth.lexicon import LATIN, syllables
 from varco_vision.synth.rng import stream
 from varco_vision.synth.scenes import SceneConfig, make_scene
-from varco_vision.synth.words import PixelBox, glyph, set_word
+from varco_vision.synth.words import PixelBox, WordStock, glyph, set_word
 
 INITIALS, MEDIALS, FINALS = 19, 21, 28  # letters of a Hangul syllable; "no final" is the first of the finals
 LABELS = ("colour", "shape", "initial", "medial", "final", "latin")
@@ -28,7 +29,10 @@ _HANGUL_BASE = 0xAC00
 
 @dataclass(frozen=True)
 class DenseConfig:
-    """tile and patch in pixels; `text` is the share of glyph pages, `latin` the share of their glyphs that are Latin."""
+    """tile and patch in pixels; `text` is the share of glyph pages, `latin` the share of their words that are Latin.
+
+    varied: scenes also have run-out grounds and soft edges. scene_words: up to that many words stand in a scene.
+    """
 
     tile: int = 128
     patch: int = 16
@@ -36,15 +40,17 @@ class DenseConfig:
     colours: int = 8
     object_px: tuple[int, int] = (24, 54)
     objects: tuple[int, int] = (5, 6)
-    background: str = "plain"
+    varied: bool = False
+    scene_words: int = 0
     text: float = 0.4
     word_px: tuple[int, int] = (26, 40)
     latin: float = 0.25
     syllables: int = 500
     inverted: float = 0.3
+    faces: str = "all"
     split: str = "train"
-    scene: SceneConfig = field(init=False, repr=False, compare=False)
-    fonts: tuple[str, ...] = field(init=False, repr=False, compare=False)
+    scenes: tuple[SceneConfig, ...] = field(init=False, repr=False, compare=False)
+    fonts: dict[str, tuple[str, ...]] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         for name in ("object_px", "objects", "word_px"):
@@ -53,17 +59,27 @@ class DenseConfig:
             raise InputError(f"tile={self.tile} is not a multiple of patch={self.patch}; choose a tile that is")
         if not 0 <= self.text <= 1:
             raise InputError(f"text={self.text} asked for; the share of glyph pages is between 0 and 1")
-        scene = SceneConfig(
-            size=self.tile,
-            shapes=self.shapes,
-            colours=self.colours,
-            min_objects=self.objects[0],
-            max_objects=self.objects[1],
-            object_px=self.object_px,
-            background=self.background,
+        looks = product(("plain", "gradient"), (False, True)) if self.varied else [("plain", False)]
+        stock = WordStock(split=self.split, syllables=self.syllables, latin_share=0.5, faces=self.faces)
+        scenes = tuple(
+            SceneConfig(
+                size=self.tile,
+                shapes=self.shapes,
+                colours=self.colours,
+                min_objects=self.objects[0],
+                max_objects=self.objects[1],
+                object_px=self.object_px,
+                words=self.scene_words,
+                word_px=self.word_px,
+                stock=stock,
+                background=background,
+                smooth=smooth,
+            )
+            for background, smooth in looks
         )
-        object.__setattr__(self, "scene", scene)
-        object.__setattr__(self, "fonts", tuple(str(path) for path in split_fonts(self.split)) if self.text else ())
+        object.__setattr__(self, "scenes", scenes)
+        fonts = {"ko": split_fonts(self.split, self.faces), "en": split_fonts(self.split, self.faces, True)}
+        object.__setattr__(self, "fonts", {k: tuple(map(str, v)) for k, v in fonts.items()} if self.text else {})
 
     @property
     def side(self) -> int:
@@ -89,7 +105,7 @@ def _patches(box: tuple[float, float, float, float], config: DenseConfig) -> tup
 
 
 def _scene(rng: random.Random, config: DenseConfig, out: dict[str, np.ndarray], k: int) -> None:
-    scene = make_scene(rng, config.scene)
+    scene = make_scene(rng, config.scenes[rng.randrange(len(config.scenes))] if config.varied else config.scenes[0])
     out["images"][k] = np.asarray(scene.image)
     for o in scene.objects:
         rows, columns = _patches(o.box, config)
@@ -97,40 +113,82 @@ def _scene(rng: random.Random, config: DenseConfig, out: dict[str, np.ndarray], 
         out["shape"][k, rows, columns] = o.shape + 1
         out["box"][k, rows, columns] = np.array(o.box, np.float32) / config.tile
         out["object_mask"][k, rows, columns] = True
+    for word in scene.words:
+        for character, box in zip(word.text, word.glyph_boxes, strict=True):
+            cell = (box[0], word.box[1], box[2], word.box[3])
+            _label_glyph(_Placed(character, box, cell, word.box), config, out, k)
 
 
 @dataclass
 class _Placed:
     character: str
-    box: PixelBox  # ink
+    ink: PixelBox
     cell: tuple[float, float, float, float]  # the room the glyph takes in its line
+    word: PixelBox = (0, 0, 0, 0)  # ink of the whole word
 
 
 def _page(rng: random.Random, config: DenseConfig, image: Image.Image, ink: tuple[int, int, int]) -> list[_Placed]:
-    """Paint rows of random glyphs until the picture is full."""
-    font, size = rng.choice(config.fonts), rng.randint(*config.word_px)
-    pool = syllables(config.syllables)
-    tallest = set_word("훌Qg", font, size)  # reaches as high and as low as the letters of a line do
-    rise, height = tallest.rise, tallest.height
-    placed = []
+    """Paint rows of random words until the picture is full."""
+    size = rng.randint(*config.word_px)
+    face = {lang: rng.choice(fonts) for lang, fonts in config.fonts.items()}
+    tallest = [set_word("훌Qg" if lang == "ko" else "Qg", font, size) for lang, font in face.items()]
+    rise, height = max(t.rise for t in tallest), max(t.height for t in tallest)
+    placed: list[_Placed] = []
     top = rng.uniform(1, 5)
     while top + height <= config.tile - 1:
         pen = rng.uniform(1, 5)
         while True:
-            character = rng.choice(LATIN) if rng.random() < config.latin else rng.choice(pool)
-            g = glyph(font, size, character)
-            assert g.mask is not None
-            x, y = round(pen) + g.left, round(top) + rise + g.top
-            if max(pen + g.advance, x + g.mask.width) > config.tile - 1:
+            word, pen = _word(rng, config, image, ink, face, size, (pen, top, rise, height))
+            if not word:
                 break
-            y = max(0, min(y, config.tile - g.mask.height))
-            x = max(0, x)
-            image.paste(ink, (x, y), g.mask)
-            box = (x, y, x + g.mask.width, y + g.mask.height)
-            placed.append(_Placed(character, box, (pen, min(top, y), pen + g.advance, max(top + height, box[3]))))
-            pen += g.advance + (rng.uniform(2, 8) if rng.random() < 0.3 else 0)
+            placed += word
+            pen += rng.uniform(0.2, 0.6) * size
         top += height + rng.uniform(1, 6)
     return placed
+
+
+def _word(
+    rng: random.Random,
+    config: DenseConfig,
+    image: Image.Image,
+    ink: tuple[int, int, int],
+    face: dict[str, str],
+    size: int,
+    line: tuple[float, float, int, int],
+) -> tuple[list[_Placed], float]:
+    """Paint one word of random glyphs at (pen, top, rise, height), as far as the line reaches; the pen behind it."""
+    pen, top, rise, height = line
+    lang = "en" if rng.random() < config.latin else "ko"
+    pool = LATIN if lang == "en" else syllables(config.syllables)
+    placed: list[_Placed] = []
+    for _ in range(rng.randint(2, 7) if lang == "en" else rng.randint(1, 4)):
+        character = rng.choice(pool)
+        g = glyph(face[lang], size, character)
+        assert g.mask is not None
+        x, y = max(0, round(pen) + g.left), round(top) + rise + g.top
+        if max(pen + g.advance, x + g.mask.width) > config.tile - 1:
+            break
+        y = max(0, min(y, config.tile - g.mask.height))
+        image.paste(ink, (x, y), g.mask)
+        box = (x, y, x + g.mask.width, y + g.mask.height)
+        placed.append(_Placed(character, box, (pen, min(top, y), pen + g.advance, max(top + height, box[3]))))
+        pen += g.advance
+    for item in placed:
+        inks = [p.ink for p in placed]
+        item.word = tuple(f(b[n] for b in inks) for n, f in enumerate((min, min, max, max)))  # type: ignore[assignment]
+    return placed, pen
+
+
+def _label_glyph(item: _Placed, config: DenseConfig, out: dict[str, np.ndarray], k: int) -> None:
+    rows, columns = _patches(item.cell, config)
+    if "가" <= item.character <= "힣":
+        values = jamo_indices(item.character)
+        for name, value in zip(("initial", "medial", "final"), values, strict=True):
+            out[name][k, rows, columns] = value + 1
+    elif item.character in LATIN:
+        out["latin"][k, rows, columns] = LATIN.index(item.character) + 1
+    out["box"][k, rows, columns] = np.array(item.word, np.float32) / config.tile
+    out["glyph_mask"][k, rows, columns] = True
 
 
 def _glyphs(rng: random.Random, config: DenseConfig, out: dict[str, np.ndarray], k: int) -> None:
@@ -139,15 +197,7 @@ def _glyphs(rng: random.Random, config: DenseConfig, out: dict[str, np.ndarray],
     ground, ink = (dark, light) if rng.random() < config.inverted else (light, dark)
     image = Image.new("RGB", (config.tile, config.tile), ground)
     for item in _page(rng, config, image, ink):
-        rows, columns = _patches(item.cell, config)
-        if "가" <= item.character <= "힣":
-            values = jamo_indices(item.character)
-            for name, value in zip(("initial", "medial", "final"), values, strict=True):
-                out[name][k, rows, columns] = value + 1
-        else:
-            out["latin"][k, rows, columns] = LATIN.index(item.character) + 1
-        out["box"][k, rows, columns] = np.array(item.box, np.float32) / config.tile
-        out["glyph_mask"][k, rows, columns] = True
+        _label_glyph(item, config, out, k)
     out["images"][k] = np.asarray(image)
 
 
@@ -158,7 +208,7 @@ def dense_batch(indices: Sequence[int], config: DenseConfig, seed: int) -> dict[
     images uint8 [B, T, T, 3]; colour, shape, initial, medial, final, latin int64 [B, P], 0 where there is none, else
     index + 1 (so `final` is 1 for a syllable without a final); object_mask, glyph_mask bool [B, P]: the patch's middle
     lies in an object's box, or in the room of a glyph; box float32 [B, P, 4]: x1, y1, x2, y2 of that object or of the
-    glyph's ink, relative to the picture, zeros elsewhere.
+    glyph's word (its ink), relative to the picture, zeros elsewhere.
     """
     count, side, tile = len(indices), config.side, config.tile
     out: dict[str, np.ndarray] = {name: np.zeros((count, side, side), np.int64) for name in LABELS}

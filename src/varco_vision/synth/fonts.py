@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import re
 from functools import lru_cache
 from pathlib import Path
 
@@ -13,9 +14,13 @@ from varco_vision.errors import InputError
 from varco_vision.synth.rng import SPLITS, stable_hash
 
 FONT_PATHS_VARIABLE = "VARCO_VISION_FONTS"
-EVAL_ONLY = ("baekmuk", "alee")
+EVAL_ONLY = ("baekmuk", "alee")  # families, by the names of their folders or files
 EVAL_SHARE = 25  # percent of the files, by the hash of their names
-_PROBE = "가각뜻뷰쉽앓왜읽틀힘" + "AQgz05"
+_LATIN_PROBE = "AQgz05"
+_PROBE = "가각뜻뷰쉽앓왜읽틀힘" + _LATIN_PROBE
+_LATIN_TEXT = ("dejavu", "liberation")  # folders of plain text faces without Hangul
+_UNUSUAL = re.compile("brush|pen|pilgi|jamo|dinaru|yet|taza|vada|eunjin|bangwool|bandal|math|mono", re.IGNORECASE)
+FACES = ("all", "text")
 _SUFFIXES = (".ttf", ".otf", ".ttc")
 
 
@@ -103,11 +108,23 @@ def emoji_font() -> Path | None:
     return next((path for path in _font_files() if "emoji" in path.name.lower()), None)
 
 
+def latin_fonts() -> list[Path]:
+    """Text faces that draw Latin letters and digits but no Hangul, ordered by file name; perhaps none."""
+    return list(_latin_fonts(tuple(str(p) for p in font_directories())))
+
+
+@lru_cache(maxsize=4)
+def _latin_fonts(where: tuple[str, ...]) -> tuple[Path, ...]:
+    korean = set(_korean_fonts(where))
+    plain = (p for p in _font_files() if any(part.startswith(_LATIN_TEXT) for part in p.parts) and p not in korean)
+    return tuple(p for p in plain if not _UNUSUAL.search(p.name) and can_draw(p, _LATIN_PROBE))
+
+
 def divide(fonts: list[Path]) -> dict[str, list[Path]]:
     """Fonts by split: by a stable hash of the file name, both sides nonempty; a single font serves both."""
     if len(fonts) < 2:
         return {split: list(fonts) for split in SPLITS}
-    forced = [f for f in fonts if f.name.lower().startswith(EVAL_ONLY)]
+    forced = [f for f in fonts if any(part.lower().startswith(EVAL_ONLY) for part in f.parts)]
     free = sorted((f for f in fonts if f not in forced), key=lambda f: stable_hash("font", f.name))
     held = forced + [f for f in free if stable_hash("font", f.name) % 100 < EVAL_SHARE]
     if not held:
@@ -117,8 +134,15 @@ def divide(fonts: list[Path]) -> dict[str, list[Path]]:
     return {"train": [f for f in fonts if f not in held], "eval": [f for f in fonts if f in held]}
 
 
-def split_fonts(split: str) -> list[Path]:
-    """The Korean fonts of a split ("train" or "eval")."""
+def split_fonts(split: str, faces: str = "all", latin: bool = False) -> list[Path]:
+    """The Korean fonts of a split ("train" or "eval"); `latin` adds text faces without Hangul.
+
+    faces: "all", or "text" to leave out brush, pen and other display faces (all of them are kept where nothing else is).
+    """
     if split not in SPLITS:
         raise InputError(f"unknown split {split!r}; the splits are {' and '.join(SPLITS)}")
-    return divide(korean_fonts())[split]
+    if faces not in FACES:
+        raise InputError(f"unknown kind of faces {faces!r}; there are {' and '.join(FACES)}")
+    chosen = divide(korean_fonts())[split]
+    plain = [f for f in chosen if not _UNUSUAL.search(f.name)] if faces == "text" else chosen
+    return (plain or chosen) + (divide(latin_fonts())[split] if latin else [])

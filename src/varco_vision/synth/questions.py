@@ -15,7 +15,7 @@ from varco_vision.markup import Chars, Object, write
 from varco_vision.synth import wording as w
 from varco_vision.synth.korean import fill, josa
 from varco_vision.synth.scenes import Scene, SceneObject, SceneWord
-from varco_vision.synth.shapes import COLOURS, SHAPES, article, object_name
+from varco_vision.synth.shapes import COLOURS, SHAPES, article, object_name, other_name
 from varco_vision.synth.words import PixelBox, script
 
 LANGUAGES = ("ko", "en")
@@ -41,7 +41,8 @@ class QuestionConfig:
     wordings: only the first N templates of each list (None: all). digits: decimals of coordinates. absent_share: of the
     grounding questions, those about something that is not there. plural_share: of the colours and shapes that several
     objects share, those asked for together ("all red objects"). named_counts: share of pictures where counting also
-    asks for one colour or shape. shapes, colours: how many of each the world has (for wrong names).
+    asks for one colour or shape. alias_share: of the things asked for, those called by a name that answers do not use.
+    shapes, colours: how many of each the world has (for wrong names).
     """
 
     wordings: int | None = None
@@ -49,6 +50,7 @@ class QuestionConfig:
     absent_share: float = 0.1
     plural_share: float = 0.0
     named_counts: float = 0.0
+    alias_share: float = 0.0
     shapes: int = 4
     colours: int = 6
 
@@ -61,6 +63,12 @@ class QuestionConfig:
     def say(self, rng: random.Random, templates: w.Templates, lang: str, **values: object) -> str:
         """A random wording, filled in."""
         return fill(rng.choice(templates[lang][: self.wordings]), **values)
+
+    def asked_name(self, rng: random.Random, colour: int, shape: int, lang: str) -> str:
+        """What a question calls a thing."""
+        if self.alias_share and rng.random() < self.alias_share:
+            return other_name(colour, shape, lang, rng)
+        return object_name(colour, shape, lang)
 
 
 @dataclass(frozen=True)
@@ -130,7 +138,7 @@ def absent_pairs(rng: random.Random, scene: Scene, config: QuestionConfig, count
 def grounding(scene: Scene, rng: random.Random, config: QuestionConfig, lang: str, o: SceneObject) -> Question:
     """Where is this object?"""
     name = _name(o, lang)
-    text = "<gro>\n" + config.say(rng, w.GROUNDING, lang, name=name)
+    text = "<gro>\n" + config.say(rng, w.GROUNDING, lang, name=config.asked_name(rng, o.colour, o.shape, lang))
     answer = write([Object(name, (relative(o.box, scene),))], config.digits)
     gold = {"boxes": [numbers(o.box, scene)], "phrase": name, "label": _label(o.colour, o.shape)}
     return Question("grounding", "where", lang, text, answer, gold)
@@ -217,7 +225,7 @@ def shape_of(scene: Scene, rng: random.Random, config: QuestionConfig, lang: str
 
 def presence(scene: Scene, rng: random.Random, config: QuestionConfig, lang: str, pair: tuple[int, int]) -> Question:
     """Is there such an object?"""
-    name, there = object_name(*pair, lang), any((o.colour, o.shape) == pair for o in scene.objects)
+    name, there = config.asked_name(rng, *pair, lang), any((o.colour, o.shape) == pair for o in scene.objects)
     text = config.say(rng, w.PRESENCE, lang, name=name, a_name=article(name))
     gold = {"label": _label(*pair), "present": there}
     return Question("vqa", "presence", lang, text, w.YES_NO[lang][not there], gold)

@@ -19,6 +19,7 @@ from varco_vision.synth.words import (
     choose_font,
     ends_inside,
     reading_order,
+    script,
     set_word,
 )
 
@@ -109,9 +110,9 @@ class SceneConfig:
         return self.size if isinstance(self.size, int) else self.size[1]
 
 
-@lru_cache(maxsize=4)
-def _fonts(split: str) -> tuple[str, ...]:
-    return tuple(str(path) for path in split_fonts(split))
+@lru_cache(maxsize=16)
+def _fonts(split: str, faces: str, latin: bool = False) -> tuple[str, ...]:
+    return tuple(str(path) for path in split_fonts(split, faces, latin))
 
 
 def _ground(rng: random.Random, config: SceneConfig, dark: bool) -> Image.Image:
@@ -172,9 +173,9 @@ def _place_objects(rng: random.Random, config: SceneConfig, taken: list[PixelBox
 
 def _fitting_word(rng: random.Random, config: SceneConfig, width: int, font: str | None = None) -> Setting:
     """A word set at a random size that is at most `width` pixels wide."""
-    fonts = _fonts(config.stock.split)
     for _ in range(_TRIES):
         text = config.stock.draw(rng)
+        fonts = _fonts(config.stock.split, config.stock.faces, script(text) == "en")
         face = font or choose_font(rng, fonts, text)
         size = rng.randint(*config.word_px)
         setting = set_word(text, face, size)
@@ -201,7 +202,7 @@ def _place_words(rng: random.Random, config: SceneConfig) -> list[tuple[Setting,
 def _place_lines(rng: random.Random, config: SceneConfig) -> list[tuple[Setting, PixelBox]]:
     """Lines of words in one face and size, from the top to the bottom of the picture."""
     assert config.lines is not None
-    font, size = rng.choice(_fonts(config.stock.split)), rng.randint(*config.word_px)
+    font, size = rng.choice(_fonts(config.stock.split, config.stock.faces)), rng.randint(*config.word_px)
     pitch = round(size * rng.uniform(1.15, 1.4))
     lines = min(rng.randint(*config.lines), max(1, (config.height - 4 - round(size * 1.1)) // pitch + 1))
     space = round(size * rng.uniform(0.35, 0.6))

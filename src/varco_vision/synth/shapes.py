@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import random
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -49,6 +50,24 @@ def object_name(colour: int, shape: int, lang: str) -> str:
     if lang == "ko":
         return f"{COLOURS[colour].ko} {SHAPES[shape].ko}"
     return f"{COLOURS[colour].en} {SHAPES[shape].en}"
+
+
+# How people also call them; answers use the first name only. Korean colours are given as they stand before a noun.
+SHAPE_ALIASES = {
+    "ko": (("동그라미",), ("네모", "정사각형"), ("세모",), ("별 모양",), ("다이아몬드",), ("십자",), ("도넛", "링"), ("하트 모양",)),
+    "en": (("disc",), ("box",), (), ("star shape",), ("rhombus",), ("plus", "plus sign"), ("donut",), ("heart shape",)),
+}  # fmt: skip
+COLOUR_ALIASES = {
+    "ko": (("빨간", "붉은"), ("파란", "푸른"), ("초록", "녹색"), ("노란",), ("보라",), ("검은", "검정", "까만"), ("주황", "오렌지색"), ("분홍", "핑크색")),
+    "en": ((), (), (), (), ("violet",), (), (), ()),
+}  # fmt: skip
+
+
+def other_name(colour: int, shape: int, lang: str, rng: random.Random) -> str:
+    """A coloured shape as somebody else might call it: "빨간 동그라미", "violet rhombus"; often still its usual name."""
+    usual = (COLOURS[colour], SHAPES[shape])
+    lists = (COLOUR_ALIASES[lang][colour], SHAPE_ALIASES[lang][shape])
+    return " ".join(rng.choice((getattr(name, lang), *others)) for name, others in zip(usual, lists, strict=True))
 
 
 def article(phrase: str) -> str:

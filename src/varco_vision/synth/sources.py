@@ -10,6 +10,7 @@ import inspect
 import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
+from itertools import product
 from typing import Any
 
 from varco_vision.data.sample import Sample
@@ -87,8 +88,26 @@ class _Pictures:
         return _samples(chosen, scene, f"{self.name}-{self.split}-{self.seed}-{index}")
 
 
+def _sized(sizes: Sequence[tuple[int, int]] | None, options: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The options once for every size of picture; in larger pictures things may be larger by the shorter side's ratio."""
+    if not sizes:
+        return [dict(options)]
+    made = []
+    for size in sizes:
+        more = {**options, "size": tuple(size)}
+        for name, usual in (("object_px", (30, 54)), ("word_px", (28, 40))):
+            low, high = options.get(name, usual)
+            more[name] = (low, max(low, round(high * min(size) / 128)))
+        made.append(more)
+    return made
+
+
 class Scenes(_Pictures):
-    """Coloured shapes, asked about in both languages. Options: `WORLD_OPTIONS`, `questions`, `tasks` (family: share)."""
+    """Coloured shapes, asked about in both languages. Options: `WORLD_OPTIONS`, `questions`, `tasks` (family: share).
+
+    sizes: (width, height) of pictures, drawn evenly (None: the option `size`). varied: half of the pictures have a ground
+    that runs from one colour to another, half of them soft edges.
+    """
 
     name = "scenes"
 
@@ -98,14 +117,29 @@ class Scenes(_Pictures):
         split: str = "train",
         questions: int = 16,
         tasks: Mapping[str, float] | None = None,
+        sizes: Sequence[tuple[int, int]] | None = None,
+        varied: bool = False,
         **options: Any,
     ) -> None:
         super().__init__(seed, split, questions, tasks)
-        self.worlds = [(1.0, World.make(split, {}, options))]
+        looks = product(("plain", "gradient"), (False, True)) if varied else [None]
+        self.worlds = [
+            (
+                1.0,
+                World.make(
+                    split, {}, {**sized, **(dict(zip(("background", "smooth"), look, strict=True)) if look else {})}
+                ),
+            )
+            for look in looks
+            for sized in _sized(sizes, options)
+        ]
 
 
 class Words(_Pictures):
-    """Words to read: one to two that stand freely, or (in `line_share` of the pictures) one to three lines of them."""
+    """Words to read: one to two that stand freely, or (in `line_share` of the pictures) one to three lines of them.
+
+    sizes: (width, height) of pictures, drawn evenly (None: the option `size`).
+    """
 
     name = "words"
 
@@ -116,16 +150,18 @@ class Words(_Pictures):
         questions: int = 8,
         tasks: Mapping[str, float] | None = None,
         line_share: float = 0.3,
+        sizes: Sequence[tuple[int, int]] | None = None,
         **options: Any,
     ) -> None:
         super().__init__(seed, split, questions, tasks or {"ocr": 4.0, "reading": 2.0})
         bare = {"min_objects": 0, "max_objects": 0, "inverted": 0.3}
-        free = {k: v for k, v in options.items() if k != "lines"}
-        lined = {k: v for k, v in options.items() if k != "words"}
-        self.worlds = [
-            (1 - line_share, World.make(split, {**bare, "words": (1, 2)}, free)),
-            (line_share, World.make(split, {**bare, "lines": (1, 3)}, lined)),
-        ]
+        for sized in _sized(sizes, options):
+            free = {k: v for k, v in sized.items() if k != "lines"}
+            lined = {k: v for k, v in sized.items() if k != "words"}
+            self.worlds += [
+                (1 - line_share, World.make(split, {**bare, "words": (1, 2)}, free)),
+                (line_share, World.make(split, {**bare, "lines": (1, 3)}, lined)),
+            ]
 
 
 class Captions(_Pictures):

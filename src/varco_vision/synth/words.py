@@ -101,7 +101,7 @@ class WordStock:
 
     syllables: random Korean words take that many of the commonest. latin_share, number_share: of all words, the rest
     are Korean. real_share: real nouns among Korean words and real words among English ones, the others are random
-    strings. word_length: fewest and most syllables of a random Korean word.
+    strings. word_length: fewest and most syllables of a random Korean word. faces: "all" or "text", see `split_fonts`.
     """
 
     split: str = "train"
@@ -110,6 +110,7 @@ class WordStock:
     number_share: float = 0.1
     real_share: float = 0.4
     word_length: tuple[int, int] = (1, 4)
+    faces: str = "all"
 
     def __post_init__(self) -> None:
         if not 1 <= self.syllables <= 2350:

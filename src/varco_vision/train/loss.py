@@ -25,22 +25,47 @@ class SoftNumbers:
         self.place = torch.full((vocabulary,), -1)
         self.place[self.ids] = torch.arange(len(ids))
 
-    def __call__(self, log_probabilities_SW: Tensor, targets_S: Tensor) -> Tensor:
-        """Cross-entropy [S] against the softened targets."""
+    def rows(self, targets_S: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Which targets are numbers (indices [M]), the ids of all numbers [101], and the softened targets [M, 101]."""
         place = self.place.to(targets_S.device)[targets_S]
-        hard = -log_probabilities_SW.gather(1, targets_S[:, None])[:, 0]
-        numbers = place >= 0
-        rows = log_probabilities_SW[numbers][:, self.ids.to(targets_S.device)]
-        soft = -(rows * self.weights.to(rows)[place[numbers]]).sum(1)
-        return hard.masked_scatter(numbers, soft)
+        numbers = (place >= 0).nonzero()[:, 0]
+        return numbers, self.ids.to(targets_S.device), self.weights.to(targets_S.device)[place[numbers]]
+
+
+class _CrossEntropy(torch.autograd.Function):
+    """Cross-entropy [S] against targets that are one-hot but for softened rows; float32 inside.
+
+    Its gradient is softmax minus target. Written out, the vocabulary is passed over once in each direction; the
+    composition of log-softmax, two gathers and their backward passes went over it five times (docs/log.md).
+    """
+
+    @staticmethod
+    def forward(ctx, logits_SW: Tensor, targets_S: Tensor, soft: tuple[Tensor, Tensor, Tensor] | None) -> Tensor:
+        logs_SW = torch.log_softmax(logits_SW, dim=-1, dtype=torch.float32)
+        losses_S = -logs_SW.gather(1, targets_S[:, None])[:, 0]
+        if soft is not None:
+            rows, ids, weights = soft
+            losses_S[rows] = -(logs_SW[rows[:, None], ids[None, :]] * weights).sum(1)
+        ctx.dtype = logits_SW.dtype
+        ctx.save_for_backward(logs_SW, targets_S, *(soft or ()))
+        return losses_S
+
+    @staticmethod
+    def backward(ctx, gradient_S: Tensor) -> tuple[Tensor, None, None]:
+        logs_SW, targets_S, *soft = ctx.saved_tensors
+        gradient = logs_SW.exp().mul_(gradient_S[:, None])
+        back_S = -gradient_S
+        if soft:
+            rows, ids, weights = soft
+            back_S = back_S.index_fill(0, rows, 0.0)
+            gradient[rows[:, None], ids[None, :]] -= weights * gradient_S[rows, None]
+        gradient.scatter_add_(1, targets_S[:, None], back_S[:, None])
+        return gradient.to(ctx.dtype), None, None
 
 
 def token_losses(logits_SW: Tensor, targets_S: Tensor, soft: SoftNumbers | None = None) -> Tensor:
     """Cross-entropy [S] in float32, one value per supervised token."""
-    logits = logits_SW.float()
-    if soft is None:
-        return F.cross_entropy(logits, targets_S, reduction="none")
-    return soft(F.log_softmax(logits, dim=-1), targets_S)
+    return _CrossEntropy.apply(logits_SW, targets_S, soft.rows(targets_S) if soft else None)
 
 
 def answer_log_probabilities(logits_SW: Tensor, targets_S: Tensor, sequence_S: Tensor, answers: int) -> Tensor:

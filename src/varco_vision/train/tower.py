@@ -50,11 +50,11 @@ class DenseHeads(nn.Module):
 class TowerTask:
     """Patch by patch: colour and shape of the object there and its box, and the letters of the glyph there.
 
-    Terms are averages over all patches (colour, shape), glyph patches (letters) and object patches (box).
+    Terms are averages over all patches (colour, shape), glyph patches (letters, box of the word) and object patches (box).
     """
 
-    terms = ("colour", "shape", "initial", "medial", "final", "latin", "box")
-    weights = (1.0, 1.0, 0.25, 0.25, 0.25, 0.25, 1.0)
+    terms = ("colour", "shape", "initial", "medial", "final", "latin", "box", "word_box")
+    weights = (1.0, 1.0, 0.5, 0.5, 0.5, 0.5, 1.0, 0.5)
     everywhere = ("colour", "shape")
 
     def __init__(self, tower: SiglipVisionModel, stage: StageRecipe, seed: int, world: World) -> None:
@@ -97,7 +97,7 @@ class TowerTask:
         for term in self.terms:
             mask = self._mask(batch, term)
             chosen = features_BPW[mask]
-            if term == "box":
+            if term in ("box", "word_box"):
                 losses.append(self.heads.box_loss(chosen, batch["box"][mask]).sum())
                 continue
             logits, labels = self.heads.classes[term](chosen).float(), batch[term][mask]
