@@ -57,6 +57,7 @@ def test_resumed_demo_keeps_what_is_there(tiny: Path, recipe: Path) -> None:  # 
     assert done.stdout.count("is finished, kept") == 6
     after = json.loads((tiny / "results.json").read_text())
     assert after["scores"] == before["scores"] and after["stages"] == before["stages"]
+    assert after["total_seconds"] > before["total_seconds"], "the time of all starts counts"
     again = run("demo", "--recipe", recipe, "--out", tiny, check=False)
     assert again.returncode == 2 and "add --resume" in again.stderr
 

@@ -72,15 +72,15 @@ def run_demo(recipe: Recipe, out: Path, world: World, resume: bool, own: dict[st
     """The whole demonstration, in every process of `world`; the leading one writes."""
     from varco_vision.train.run import Run
 
-    began = time.monotonic()
+    clock = Clock(out / "clock.json", resume, world)
     if not recipe.evaluation:
         raise InputError(f"recipe '{recipe.name}' has no 'evaluation' section, which the demo needs")
     samples = make_evaluation(recipe, out, world)
-    judge = Judge(samples, out, resume)
+    judge = Judge(samples, out, resume, clock)
     run = Run(recipe, out, world, resume=resume, after=judge)
     stages = run.stages(0, max(s.stage for s in recipe.stages))
     if world.leads:
-        finish(out, recipe, [s.to_dict() for s in stages], judge, own, began)
+        finish(out, recipe, [s.to_dict() for s in stages], judge, own)
     world.barrier()
 
 
@@ -99,11 +99,32 @@ def make_evaluation(recipe: Recipe, out: Path, world: World) -> list[Sample]:
     return list(jsonl.read(path))
 
 
+class Clock:
+    """Seconds that a demonstration took over all its starts; what ran between the last `save` and a kill is lost."""
+
+    def __init__(self, path: Path, resume: bool, world: World) -> None:
+        self.path, self.leads, self.began = path, world.leads, time.monotonic()
+        self.earlier = 0.0
+        if resume and path.exists():
+            self.earlier = json.loads(path.read_text(encoding="utf-8"))["seconds"]
+
+    def seconds(self) -> float:
+        return self.earlier + time.monotonic() - self.began
+
+    def save(self) -> None:
+        """Write the time so far, in the leading process."""
+        from varco_vision.train.state import write_json
+
+        if self.leads:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            write_json(self.path, {"seconds": self.seconds()})
+
+
 class Judge:
     """Scores every model that the run hands over; each process answers its share of the questions."""
 
-    def __init__(self, samples: Sequence[Sample], out: Path, resume: bool) -> None:
-        self.samples, self.directory, self.resume = samples, out / "scores", resume
+    def __init__(self, samples: Sequence[Sample], out: Path, resume: bool, clock: Clock) -> None:
+        self.samples, self.directory, self.resume, self.clock = samples, out / "scores", resume, clock
         self.scores: dict[str, Scores] = {}
         self.last: Loaded | None = None
 
@@ -124,6 +145,7 @@ class Judge:
             self.directory.mkdir(parents=True, exist_ok=True)
             write_json(path, self.scores[name].records)
             note(f"measured after '{name}': {summary(self.scores[name])}")
+        self.clock.save()
         world.barrier()
 
 
@@ -138,9 +160,7 @@ def summary(scores: Scores) -> str:
     return ", ".join(lines)
 
 
-def finish(
-    out: Path, recipe: Recipe, stages: list[dict[str, Any]], judge: Judge, own: dict[str, Image.Image], began: float
-) -> None:
+def finish(out: Path, recipe: Recipe, stages: list[dict[str, Any]], judge: Judge, own: dict[str, Image.Image]) -> None:
     """Answers about pictures, results.json and report.html."""
     from varco_vision.eval.report import results_dict, write_report
     from varco_vision.infer.api import VarcoVision
@@ -148,8 +168,7 @@ def finish(
 
     assert judge.last is not None
     pictures = gallery(VarcoVision(judge.last), judge.samples, own, out / "pictures")
-    total = time.monotonic() - began
-    results = results_dict(stages, judge.scores, total, f"varco-vision demo --recipe {recipe.name}")
+    results = results_dict(stages, judge.scores, judge.clock.seconds(), f"varco-vision demo --recipe {recipe.name}")
     write_json(out / "results.json", results)
     page = write_report(results, out, pictures)
     note(f"model:   {out / recipe.stages[-1].name / 'model'}")
