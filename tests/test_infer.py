@@ -31,9 +31,9 @@ class Recording(Engine):
         self.rows = {}
         return super().generate(requests, progress)
 
-    def _answer(self, row):
+    def answer(self, row):
         self.rows[row.prompt.index] = row
-        return super()._answer(row)
+        return super().answer(row)
 
 
 @pytest.fixture(scope="module")
@@ -129,33 +129,38 @@ def test_batch_equals_single(loaded, batch_size):
         assert a.confidence == pytest.approx(b.confidence, abs=1e-5)
 
 
-def test_padding_does_not_shift_positions(loaded):
-    """Rotary embeddings hide a shift, until a padded short prompt runs out of the trained context."""
-    seen = []
-    hook = loaded.model.model.language_model.register_forward_pre_hook(
-        lambda _, args, kwargs: seen.append(kwargs["position_ids"].tolist()), with_kwargs=True
-    )
+def test_rows_keep_their_own_positions(loaded):
+    """Rotary embeddings hide a shift, until a short prompt beside a long one runs out of the trained context."""
     engine = Recording(loaded)
-    with hook:
-        engine.generate([request("아주 긴 질문입니다. 무엇이 보이나요?", [], 3), request("x", [], 3)])
+    decoder, seen = engine._memory.decoder, []
+    step = decoder.step
+    engine._batch._step = lambda tokens, positions, *rest: (
+        seen.append(positions.tolist()) or step(tokens, positions, *rest)
+    )
+    engine.generate([request("아주 긴 질문입니다. 무엇이 보이나요?", [], 3), request("x", [], 3)])
     lengths = [len(engine.rows[k].prompt.ids) for k in (0, 1)]
     assert lengths[0] > lengths[1]
-    assert seen[0][0] == list(range(lengths[0]))
-    assert seen[0][1] == [0] * (lengths[0] - lengths[1]) + list(range(lengths[1]))
-    assert seen[1] == [[length] for length in lengths]
+    assert seen == [lengths, [length + 1 for length in lengths]]
 
 
-def test_prompt_token_budget_splits_batches(loaded):
-    engine, calls = Recording(loaded, 8, prompt_tokens=300), []
-    whole = engine._decode
-    engine._decode = lambda batch, features: calls.append(len(batch)) or whole(batch, features)
+def test_prompt_token_budget_bounds_the_rows(loaded):
+    engine, sizes = Recording(loaded, 8, prompt_tokens=300), []
+    admit = engine._batch.admit
+
+    def watched(rows):
+        together = [*engine._batch.rows, *rows]
+        if rows:
+            sizes.append((len(together), max(len(row.prompt.ids) for row in together)))
+        return admit(rows)
+
+    engine._batch.admit = watched
     engine.generate(mixed())
-    assert sum(calls) == 8 and len(calls) > 3
-    assert calls[-1] > 1, "short prompts share a batch"
+    assert all(count == 1 or count * longest <= 300 for count, longest in sizes)
+    assert len(sizes) > 3 and any(count > 1 for count, _ in sizes), "short prompts share a batch"
 
 
 def test_equal_pictures_are_encoded_once(loaded, monkeypatch):
-    from varco_vision.infer import engine as module
+    from varco_vision.infer import features as module
 
     views, encode = [], module.encode_views
     monkeypatch.setattr(module, "encode_views", lambda m, v, *rest: views.append(len(v)) or encode(m, v, *rest))
@@ -171,12 +176,15 @@ def test_equal_pictures_are_encoded_once(loaded, monkeypatch):
 
 
 def test_many_views_go_through_the_tower_in_several_calls(loaded, monkeypatch):
-    from varco_vision.infer import engine as module
+    from varco_vision.infer import features as module
 
     asked = [request("a", [(64, 48)], 20), request("b", [(200, 40)], 20)]
     once = Engine(loaded).generate(asked)
+    calls, encode = [], module.encode_views
     monkeypatch.setattr(module, "PATCHES_PER_CALL", 3 * 16)
+    monkeypatch.setattr(module, "encode_views", lambda m, v, *rest: calls.append(len(v)) or encode(m, v, *rest))
     split = Engine(loaded).generate(asked)
+    assert len(calls) > 1 and max(calls) == 3
     assert [a.raw for a in once] == [a.raw for a in split]
 
 

@@ -1,0 +1,125 @@
+"""Requests and what the model reads of them: token ids, pictures with their plans, keys for the caches."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from varco_vision import chat, pictures
+from varco_vision.errors import InputError
+from varco_vision.geometry import TilePlan, plan_sample
+from varco_vision.infer.sampling import Constraint, Sampling
+from varco_vision.model.checkpoint import Loaded
+
+PictureKey = tuple[bytes, bool, tuple[int, int]]  # equal for pictures with the same pixels and the same views
+_FREE = nullcontext()
+MOST_TOP = 20  # alternatives that may be reported for each token
+
+
+@dataclass(frozen=True)
+class Request:
+    """One conversation to answer.
+
+    `messages` ends with a user turn; its image parts, in order, stand for `images` (anything `pictures.load` reads).
+    `single_view`: one padded view per picture instead of tiles. `max_tiles`: at most so many tiles for each picture.
+    `constrain`: only well-formed boxes can be written (`infer.grammar`). `constraint` makes a further rule for what may
+    be written, such as a JSON schema; it is called once for this answer. `top_log_probs`: how many alternatives the
+    answer reports for each token.
+    """
+
+    messages: list[dict[str, Any]]
+    images: list[Image.Image | str | Path | bytes] = field(default_factory=list)
+    max_new_tokens: int = 512
+    single_view: bool = False
+    max_tiles: int | None = None
+    constrain: bool = False
+    sampling: Sampling = field(default_factory=Sampling)
+    top_log_probs: int = 0
+    constraint: Callable[[], Constraint] | None = None
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """A request as the model reads it. `starts` holds where each picture's tokens begin, `limit` how many tokens the
+    answer may have. `prefix` names everything up to the last picture token, of which there are `prefix_length`.
+    """
+
+    index: int
+    request: Request
+    ids: list[int]
+    starts: list[int]
+    plans: list[TilePlan]
+    images: list[Image.Image]
+    keys: list[PictureKey]
+    limit: int
+    prefix: bytes = b""
+    prefix_length: int = 0
+
+    @property
+    def image_tokens(self) -> int:
+        return sum(plan.token_count for plan in self.plans)
+
+    @property
+    def held_bytes(self) -> int:
+        """Memory of the decoded pictures that wait here."""
+        return sum(3 * image.width * image.height for image in self.images)
+
+
+def prepare(request: Request, loaded: Loaded, index: int = 0, guard: AbstractContextManager = _FREE) -> Prompt:
+    """Load pictures, plan their tiles, render the conversation. `index` names the request in error messages.
+
+    `guard` is held while rendering, for callers with several threads (the kept forms of conversations are shared).
+
+    Raises `InputError` when pictures and image parts differ in number, a picture cannot be read, or the prompt exceeds
+    the model's context.
+    """
+    images = [pictures.load(image) for image in request.images]
+    places = sum(_image_parts(message) for message in request.messages)
+    if places != len(images):
+        raise InputError(f"request {index} has {len(images)} pictures and {places} image parts in its messages")
+    if request.max_new_tokens < 1:
+        raise InputError(f"request {index} asks for {request.max_new_tokens} new tokens; at least 1 is needed")
+    if not 0 <= request.top_log_probs <= MOST_TOP:
+        raise InputError(f"request {index} asks for {request.top_log_probs} alternatives a token; 0 to {MOST_TOP} are")
+    anyres = loaded.anyres if request.max_tiles is None else loaded.anyres.limited(request.max_tiles)
+    plans = plan_sample([image.size for image in images], anyres, single=request.single_view)
+    counts = [plan.token_count for plan in plans]
+    with guard:
+        rendered = chat.render(request.messages, loaded.tokenizer, counts, add_generation_prompt=True)
+    room = loaded.context - len(rendered.ids)
+    if room < 1:
+        raise InputError(
+            f"the prompt of request {index} has {len(rendered.ids)} tokens, {sum(counts)} of them for "
+            f"{len(images)} picture(s); the model reads at most {loaded.context - 1}: "
+            "use fewer or smaller pictures, or a shorter text"
+        )
+    keys = [_picture_key(image, plan) for image, plan in zip(images, plans, strict=True)]
+    limit = min(request.max_new_tokens, room)
+    length = rendered.image_starts[-1] + counts[-1] if counts else 0
+    prefix = _prefix_key(rendered.ids[:length], keys) if counts else b""
+    return Prompt(index, request, rendered.ids, rendered.image_starts, plans, images, keys, limit, prefix, length)
+
+
+def _image_parts(message: dict[str, Any]) -> int:
+    """Image parts of a message; malformed ones are left for `chat.render` to name."""
+    content = message.get("content") if isinstance(message, dict) else None
+    return (
+        sum(isinstance(part, dict) and part.get("type") == "image" for part in content)
+        if isinstance(content, list)
+        else 0
+    )
+
+
+def _picture_key(image: Image.Image, plan: TilePlan) -> PictureKey:
+    digest = hashlib.blake2b(image.tobytes(), digest_size=16, key=f"{image.size}".encode())
+    return digest.digest(), plan.single, plan.grid
+
+
+def _prefix_key(ids: list[int], keys: list[PictureKey]) -> bytes:
+    return hashlib.blake2b(repr((ids, keys)).encode(), digest_size=16).digest()
