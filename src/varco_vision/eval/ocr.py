@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -92,9 +92,12 @@ def pair_pages(
 
 
 def page_parts(gold: TextPage, told: TextPage) -> dict[str, Parts]:
-    """(numerator, denominator) of every metric of `RATES` on one page. Don't-care regions of the gold are left out."""
-    known = [(r.text, r) for r in gold.regions if not r.ignored]
-    read = [(r.text, r) for r in _cared(gold, told)]
+    """(numerator, denominator) of every metric of `RATES` on one page.
+
+    Regions without text are left out, and don't-care regions of the gold with what was told inside them.
+    """
+    known = [(r.text, r) for r in gold.regions if r.text.strip() and not r.ignored]
+    read = [(r.text, r) for r in _cared(gold, told) if r.text.strip()]
     predicted, reference = " ".join(t for t, _ in read), " ".join(t for t, _ in known)
     words, gold_words = predicted.split(), reference.split()
     letters, gold_letters = Counter("".join(words)), Counter("".join(gold_words))
@@ -178,7 +181,7 @@ def score(
     settings: Settings | None = None,
     with_cleval: bool = False,
 ) -> dict[str, Any]:
-    """Everything on a set of (gold, told) pages: {"protocol", "pages", "rates", "popeval", "cleval"?, "dropped"}.
+    """Everything on a set of (gold, told) pages: {"protocol", "pages", "rates", "popeval", "cleval"?, "without_text"}.
 
     A rate is {"value", "low", "high", "n"} (n pages that had something to count) and None where nothing was to count.
     """
@@ -193,12 +196,16 @@ def score(
         "pages": len(pairs),
         "rates": {name: _rate([page[name] for page in parts]) for name in RATES},
         "popeval": _popeval(letters),
-        "dropped": {"gold": sum(g.dropped for g, _ in pairs), "told": sum(t.dropped for _, t in pairs)},
+        "without_text": {"gold": _textless(g for g, _ in pairs), "told": _textless(t for _, t in pairs)},
     }
     if with_cleval:
         result["cleval"] = cleval(pairs)
         result["cleval_no_granularity"] = cleval(pairs, recall_granularity=0.0)
     return result
+
+
+def _textless(pages: Iterable[TextPage]) -> int:
+    return sum(not region.text.strip() for page in pages for region in page.regions)
 
 
 def _rate(parts: Sequence[Parts]) -> dict[str, float] | None:

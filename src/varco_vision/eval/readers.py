@@ -3,7 +3,7 @@
 Text: ICDAR 2013 and 2015 (folders or zips of text files), PopEval's own format, CORD, FUNSD, samples of this project and
 the JSON that `varco-vision ocr --json` prints. Phrases: RefCOCO/+/g in the layouts it is passed around in, gRefCOCO,
 Flickr30k Entities, samples of this project. Nothing is guessed: what does not fit the declared form is an `InputError`
-with file and line, and what is left out is counted in `dropped`.
+with file and line. Regions without text stay in a page: metrics of places count them.
 """
 
 from __future__ import annotations
@@ -50,12 +50,11 @@ class Region:
 
 @dataclass(frozen=True)
 class TextPage:
-    """The regions of one picture in reading order; `dropped`: how many regions without any text were left out."""
+    """The regions of one picture in the order of the file, which metrics take as the order of reading."""
 
     id: str
     regions: tuple[Region, ...]
     size: tuple[int, int] | None = None
-    dropped: int = 0
 
 
 @dataclass(frozen=True)
@@ -122,54 +121,54 @@ def _numbers(parts: Sequence[str], wanted: int, where: str) -> tuple[float, ...]
     return found
 
 
+def _lines(text: str) -> Iterator[tuple[int, str]]:
+    """Numbered lines that hold something. Only line feeds part them: other separators of Unicode may be text."""
+    lines = ((number, line.replace("\r", "")) for number, line in enumerate(text.split("\n"), start=1))
+    return ((number, line) for number, line in lines if line.strip())
+
+
+def _transcription(text: str) -> str:
+    """Without the quotes around it, where it has them, as the scripts of the Robust Reading Competition read it."""
+    quoted = re.fullmatch(r'\s*"(.*)"\s*', text)
+    return quoted[1].replace("\\\\", "\\").replace('\\"', '"') if quoted else text
+
+
 def _icdar2013(path: Path) -> Iterator[TextPage]:
     """`x1, y1, x2, y2, "text"` or, as in the training part, `x1 y1 x2 y2 "text"`; quotes are optional."""
     for id_, text in _text_files(path):
         regions = []
-        for number, line in enumerate(text.splitlines(), start=1):
-            if not line.strip():
-                continue
-            cut = line.split(",", 4) if line.count(",") >= 4 else line.split(" ", 4)
+        for number, line in _lines(text):
+            cut = line.split(",", 4) if re.match(r"\s*-?\d+\s*,", line) else line.strip().split(" ", 4)
             corners = _numbers(cut, 4, f"{path}: line {number} of {id_}")
-            word = cut[4].strip() if len(cut) > 4 else ""
-            if len(word) > 1 and word[0] == word[-1] == '"':
-                word = word[1:-1]
+            word = _transcription(cut[4]) if len(cut) > 4 else ""
             regions.append(Region.rectangle(word, corners, word == IGNORED))
-        yield _page(id_, regions)
+        yield TextPage(id_, tuple(regions))
 
 
 def _icdar2015(path: Path) -> Iterator[TextPage]:
     """`x1,y1,x2,y2,x3,y3,x4,y4,text`; the text may hold commas."""
     for id_, text in _text_files(path):
         regions = []
-        for number, line in enumerate(text.splitlines(), start=1):
-            if line.strip():
-                cut = line.split(",", 8)
-                polygon = _numbers(cut, 8, f"{path}: line {number} of {id_}")
-                word = cut[8].strip() if len(cut) > 8 else ""
-                regions.append(Region(word, polygon, word == IGNORED))
-        yield _page(id_, regions)
+        for number, line in _lines(text):
+            cut = line.split(",", 8)
+            polygon = _numbers(cut, 8, f"{path}: line {number} of {id_}")
+            word = _transcription(cut[8]) if len(cut) > 8 else ""
+            regions.append(Region(word, polygon, word == IGNORED))
+        yield TextPage(id_, tuple(regions))
 
 
 def _popeval(path: Path) -> Iterator[TextPage]:
     """`x1 y1 ... x4 y4##::text`; the published gold files have a blank in place of ##::, which is read too."""
     for id_, text in _text_files(path):
         regions = []
-        for number, line in enumerate(text.split("\n"), start=1):
-            if line.strip():
-                place, mark, word = line.rstrip("\r").partition("##::")
-                if not mark:
-                    *cut, word = line.rstrip("\r").split(" ", 8)
-                    place = " ".join(cut)
-                polygon = _numbers(place.split(), 8, f"{path}: line {number} of {id_}")
-                regions.append(Region(word, polygon, word == IGNORED))
-        yield _page(id_, regions)
-
-
-def _page(id_: str, regions: Iterable[Region], size: tuple[int, int] | None = None) -> TextPage:
-    found = list(regions)
-    kept = tuple(region for region in found if region.text.strip() or region.ignored)
-    return TextPage(id_, kept, size, len(found) - len(kept))
+        for number, line in _lines(text):
+            place, mark, word = line.partition("##::")
+            if not mark:
+                *cut, word = line.split(" ", 8)
+                place = " ".join(cut)
+            polygon = _numbers(place.split(), 8, f"{path}: line {number} of {id_}")
+            regions.append(Region(word, polygon, word == IGNORED))
+        yield TextPage(id_, tuple(regions))
 
 
 def rows(path: str | Path) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -220,7 +219,7 @@ def _cord(path: Path) -> Iterator[TextPage]:
         except (KeyError, TypeError) as error:
             raise InputError(f"{path}: {name} is not a CORD annotation: {error!r} in valid_line or dontcare") from error
         size = (data.get("meta") or {}).get("image_size")
-        yield _page(name, regions, (size["width"], size["height"]) if size else None)
+        yield TextPage(name, tuple(regions), (size["width"], size["height"]) if size else None)
 
 
 def _quad(quad: Mapping[str, float]) -> tuple[float, ...]:
@@ -232,7 +231,7 @@ def _funsd(path: Path) -> Iterator[TextPage]:
     for name, row in rows(path):
         try:
             words = [word for block in row["form"] for word in block["words"]]
-            yield _page(name, [Region.rectangle(word["text"], word["box"]) for word in words])
+            yield TextPage(name, tuple(Region.rectangle(word["text"], word["box"]) for word in words))
         except (KeyError, TypeError, ValueError) as error:
             raise InputError(f"{path}: {name} is not a FUNSD annotation: {error!r} in form") from error
 
@@ -253,7 +252,7 @@ def _sample_page(row: Mapping[str, Any], path: Path) -> TextPage:
         raise InputError(f"{path}: sample {sample.id!r} has {len(sample.images)} pictures; a page is one")
     size = pictures.load(path.parent / str(sample.images[0])).size
     words = gold_of(sample).words
-    return _page(sample.id, [Region.rectangle(text, box.to_pixels(*size)) for text, box in words], size)
+    return TextPage(sample.id, tuple(Region.rectangle(text, box.to_pixels(*size)) for text, box in words), size)
 
 
 def _printed_page(row: Mapping[str, Any], name: str, path: Path) -> TextPage:
@@ -267,7 +266,7 @@ def _printed_page(row: Mapping[str, Any], name: str, path: Path) -> TextPage:
             f"{path}: {name} is no page ({error!r}); it needs width, height and words with text and box, or answer"
         ) from error
     id_ = row.get("id") or Path(str(row.get("image") or name)).stem
-    return _page(str(id_), regions, size)
+    return TextPage(str(id_), tuple(regions), size)
 
 
 def chars(answer: str) -> list[dict[str, Any]]:
