@@ -1,0 +1,161 @@
+"""Ways to ask, written once as cores and spread over speech levels, frames and places; cores are split, not wordings.
+
+A core is one line. Marks in it are spread out (every combination becomes a template for `korean.fill`):
+
+    Korean   <in>   nothing, "그림에서 ", "사진에서 ", "이 이미지에서 "      <줘>   " 줘.", " 주세요.", " 줄래?" ...
+             <있?>  "있나요?", "있어?", "있는지 알려 줘." ...             <뭐?>  "무엇인가요?", "뭐야?" ...
+             <=?>   the copula as a question behind a word or a slot: "몇 개<=?>", "몇 {unit}<=?>"
+             <돼?>  "되나요?", "돼?" ...                               <여?>  "보이나요?", "보여?" ... behind a stem in 이
+    English  <in>   nothing, " in the picture", " in this image", " in the photo"
+             "? X"  an indirect question in frames: "Tell me X.", "Can you tell me X?" ...
+             "! x"  a request in frames: "X.", "Please x.", "Can you x?" ...
+
+Templates of one core never stand in both splits: evaluation asks in words that training has not seen.
+"""
+
+from __future__ import annotations
+
+import itertools
+import random
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+
+from varco_vision.errors import InputError
+from varco_vision.synth.korean import fill
+from varco_vision.synth.rng import SPLITS, stable_hash
+
+LANGUAGES = ("ko", "en")
+EVAL_CORES = 25  # percent, at least one of each list, never the first
+_KO = {
+    "in": ("", "그림에서 ", "사진에서 ", "이 이미지에서 "),
+    "줘": (" 줘.", " 주세요.", " 줄래?", " 주시겠어요?", " 주십시오."),
+    "있?": ("있나요?", "있어?", "있어요?", "있습니까?", "있는지 알려 줘.", "있는지 말해 주세요."),
+    "뭐?": ("무엇인가요?", "뭐야?", "뭐예요?", "무엇입니까?", "뭔지 알려 줘.", "무엇인지 말해 주세요."),
+    "돼?": ("되나요?", "돼?", "돼요?", "됩니까?", "되는지 알려 줘.", "되는지 말해 주세요."),
+    "여?": ("이나요?", "여?", "여요?", "입니까?", "이는지 말해 줘.", "이는지 알려 주세요."),
+}
+_COPULA = {
+    "vowel": ("인가요?", "야?", "예요?", "입니까?", "인지 알려 줘.", "인지 말해 주세요."),
+    "consonant": ("인가요?", "이야?", "이에요?", "입니까?", "인지 알려 줘.", "인지 말해 주세요."),
+    "slot": (
+        "{%}인가요?",
+        "{%|이야/야}?",
+        "{%|이에요/예요}?",
+        "{%}입니까?",
+        "{%}인지 알려 줘.",
+        "{%}인지 말해 주세요.",
+    ),
+}
+_EN_IN = ("", " in the picture", " in this image", " in the photo")
+_EN_ASK = (
+    "Tell me {}.", "Can you tell me {}?", "Please tell me {}.", "Could you say {}?", "I would like to know {}.",
+    "Do you know {}?", "Let me know {}.", "Could you tell me {}?",
+)  # fmt: skip
+_EN_DO = (
+    "{}.",
+    "Please {}.",
+    "Can you {}?",
+    "Could you {}?",
+    "I need you to {}.",
+    "Would you {}?",
+    "I would like you to {}.",
+    "Could you please {}?",
+)
+_MARK = re.compile(r"<([^<>]+)>")
+
+
+def _copula(core: str) -> list[str]:
+    """All question forms of "word<=?>"; behind a slot the form follows the value's last sound."""
+    before, after = core.split("<=?>", 1)
+    if slot := re.search(r"\{(\w+)\}$", before):
+        return [before[: slot.start()] + form.replace("%", slot.group(1)) + after for form in _COPULA["slot"]]
+    final = (ord(before[-1]) - 0xAC00) % 28
+    return [before + form + after for form in _COPULA["consonant" if final else "vowel"]]
+
+
+def expand(core: str, lang: str) -> tuple[str, ...]:
+    """Every template of a core, the plainest first."""
+    if lang == "ko":
+        forms = _copula(core) if "<=?>" in core else [core]
+        return tuple(dict.fromkeys(t for form in forms for t in _spread(form, _KO)))
+    frames, text = ("{}",), core
+    if core.startswith(("? ", "! ")):
+        frames, text = (_EN_ASK if core[0] == "?" else _EN_DO), core[2:]
+    made = []
+    for frame, body in itertools.product(frames, _spread(text, {"in": _EN_IN})):
+        line = frame.replace("{}", body, 1)
+        made.append(line[0].upper() + line[1:])
+    return tuple(dict.fromkeys(made))
+
+
+def _spread(core: str, choices: dict[str, tuple[str, ...]]) -> list[str]:
+    parts = _MARK.split(core)
+    lists = [
+        choices[part] if k % 2 and part in choices else (f"<{part}>" if k % 2 else part,)
+        for k, part in enumerate(parts)
+    ]
+    # the last mark runs fastest, so that speech levels of one core stand together
+    return ["".join(combination) for combination in itertools.product(*lists)]
+
+
+@dataclass(frozen=True)
+class Wording:
+    """A list of cores in each language. `of` gives the templates of a split, cores taking turns."""
+
+    name: str
+    ko: tuple[str, ...]
+    en: tuple[str, ...]
+
+    def cores(self, lang: str) -> tuple[str, ...]:
+        return self.ko if lang == "ko" else self.en
+
+    def split_cores(self, split: str, lang: str) -> tuple[str, ...]:
+        """The cores of a split: by a stable hash, both splits nonempty, the first core always in training."""
+        cores = self.cores(lang)
+        ranked = sorted(cores[1:], key=lambda core: stable_hash("template", self.name, lang, core))
+        held = [c for c in ranked if stable_hash("template", self.name, lang, c) % 100 < EVAL_CORES] or ranked[:1]
+        held = held[: len(cores) // 2]
+        return tuple(core for core in cores if (core in held) == (split == "eval"))
+
+    def of(self, split: str, lang: str) -> tuple[str, ...]:
+        """All templates of a split; the first N of them are the N plainest."""
+        return _templates(self, split, lang)
+
+    def all(self, lang: str) -> tuple[str, ...]:
+        return tuple(template for split in SPLITS for template in self.of(split, lang))
+
+
+@lru_cache(maxsize=1024)
+def _templates(wording: Wording, split: str, lang: str) -> tuple[str, ...]:
+    if split not in SPLITS:
+        raise InputError(f"unknown split {split!r}; the splits are {' and '.join(SPLITS)}")
+    turns = itertools.zip_longest(*(expand(core, lang) for core in wording.split_cores(split, lang)))
+    return tuple(dict.fromkeys(template for turn in turns for template in turn if template))
+
+
+WORDINGS: dict[str, Wording] = {}
+
+
+def wording(name: str, ko: str, en: str) -> Wording:
+    """Define a list of cores, one a line; the name must be new."""
+    assert name not in WORDINGS, name
+    made = Wording(name, *(tuple(line.strip() for line in text.strip().splitlines()) for text in (ko, en)))
+    WORDINGS[name] = made
+    return made
+
+
+@dataclass(frozen=True)
+class Speaker:
+    """Who asks: the split's wordings, of each list only the first `wordings` (None: all)."""
+
+    split: str = "train"
+    wordings: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.wordings is not None and self.wordings < 1:
+            raise InputError(f"wordings={self.wordings} asked for; at least one wording is needed")
+
+    def say(self, rng: random.Random, wording: Wording, lang: str, **values: object) -> str:
+        """A random wording of the split, filled in."""
+        return fill(rng.choice(wording.of(self.split, lang)[: self.wordings]), **values)
