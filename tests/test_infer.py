@@ -15,10 +15,11 @@ from tiny import picture_processor, write_tiny
 from transformers import LlavaOnevisionProcessor
 
 from varco_vision.errors import InputError
-from varco_vision.geometry import Box
+from varco_vision.geometry import AnyResConfig, Box
 from varco_vision.infer.answer import Answer
 from varco_vision.infer.api import VarcoVision, refer_text
 from varco_vision.infer.engine import Engine, Request
+from varco_vision.infer.ocr import upscaled
 from varco_vision.model import checkpoint
 
 SIZES = [(32, 32), (64, 48), (48, 64), (200, 40), (30, 170), (320, 320), (193, 191), (5, 3)]
@@ -337,11 +338,13 @@ def test_refer_text_with_markup():
         refer_text("뭐야?", None, None)
 
 
-def test_ocr_scales_up_only_where_the_published_models_are(vision, loaded, monkeypatch):
-    assert vision._upscaled(picture(100, 50)).size == (100, 50)
-    monkeypatch.setattr(vision.loaded, "anyres", type(loaded.anyres)(tile=384, patch=14))
-    assert vision._upscaled(picture(100, 51)).size == (2304, 1175)
-    assert vision._upscaled(picture(2400, 20)).size == (2400, 20)
+def test_ocr_scales_up_only_where_the_published_models_are(loaded):
+    assert upscaled(picture(100, 50), loaded.anyres).size == (100, 50)
+    published = AnyResConfig(tile=384, patch=14)
+    assert upscaled(picture(100, 51), published).size == (2304, 1175)
+    assert upscaled(picture(2400, 20), published).size == (2400, 20)
+    assert upscaled(picture(100, 50), loaded.anyres, 300).size == (300, 150)
+    assert upscaled(picture(100, 50), published, 0).size == (100, 50)
 
 
 def test_chat_batch_forms_and_faults(loaded):

@@ -14,17 +14,19 @@ from varco_vision.errors import InputError
 from varco_vision.geometry import Box
 from varco_vision.infer.answer import Answer
 from varco_vision.infer.engine import Engine, Request
+from varco_vision.infer.ocr import OCR_TOKENS, OcrOptions, read_pages
 from varco_vision.infer.pages import Page
+from varco_vision.infer.quantize import quantize
+from varco_vision.infer.sampling import Sampling
+from varco_vision.infer.service import Handle, Service
+from varco_vision.infer.threads import choose_threads
 from varco_vision.model import checkpoint
 
 Picture = Image.Image | str | Path | bytes
 Turn = tuple[str, "str | Answer"]
 
 CHAT_TOKENS = 512
-OCR_TOKENS = 4096  # about 34 tokens a word in the published models: 1024 would end a dense page after 30 words
-PUBLISHED_TILE = 384
-OCR_LONGEST_SIDE = 2304  # pixels; the published models are meant to read pictures scaled up to this
-REQUEST_KEYS = frozenset({"image", "images", "text", "history", "max_new_tokens"})
+REQUEST_KEYS = frozenset({"image", "images", "text", "history", "max_new_tokens", "constrain", "sampling", "max_tiles"})
 DEFAULT_PHRASE = {"ko": "이 물체", "en": "this object"}
 PARTICLES = frozenset(
     ["은", "는", "을", "를", "의", "도", "에", "로", "으로", "과", "와", "가", "에는", "에서", "에게"]
@@ -40,14 +42,24 @@ class VarcoVision:
     def __init__(self, loaded: checkpoint.Loaded, batch_size: int = 16) -> None:
         self.loaded = loaded
         self.engine = Engine(loaded, batch_size=batch_size)
+        self._service: Service | None = None
 
     @classmethod
     def from_pretrained(
         cls, source: str | Path | None = None, device: str = "auto", dtype: str = "auto", batch_size: int = 16
     ) -> VarcoVision:
-        """Load a checkpoint directory or hub id; None: the shipped default. Raises `InputError` when it cannot be read."""
+        """Load a checkpoint directory or hub id; None: the shipped default. Raises `InputError` when it cannot be read.
+
+        dtype: "auto", "float32", "bfloat16", "float16", or "int8" for int8 weights in the language model on a CPU.
+        """
         _check_device(device)
-        return cls(checkpoint.load(source or checkpoint.default_path(), device=device, dtype=dtype), batch_size)
+        if (threads := choose_threads()) is not None:
+            import torch
+
+            torch.set_num_threads(min(threads, torch.get_num_threads()))
+        stored = "bfloat16" if dtype == "int8" else dtype
+        loaded = checkpoint.load(source or checkpoint.default_path(), device=device, dtype=stored)
+        return cls(quantize(loaded) if dtype == "int8" else loaded, batch_size)
 
     def chat(
         self,
@@ -56,18 +68,50 @@ class VarcoVision:
         history: Sequence[Turn] | None = None,
         max_new_tokens: int = CHAT_TOKENS,
         markup: bool = True,
+        constrain: bool = False,
+        sampling: Sampling | None = None,
+        max_tiles: int | None = None,
     ) -> Answer:
         """Answer `text` about no, one or several pictures.
 
         `history` holds the earlier (question, answer) pairs; the pictures then belong to its first question.
-        `markup` False: markers such as <gro> in `text` are ordinary characters.
+        `markup` False: markers such as <gro> in `text` are ordinary characters. `constrain`: only well-formed boxes can
+        be written. `sampling`: how tokens are chosen, None for the likeliest. `max_tiles` caps the tiles of a picture.
         """
-        return self._one(_request(image, text, history, max_new_tokens, markup))
+        return self._one(_request(image, text, history, max_new_tokens, markup, constrain, sampling, max_tiles))
 
-    def ground(self, image: Picture, text: str, max_new_tokens: int = CHAT_TOKENS) -> Answer:
-        """Answer with boxes: `.objects` of the answer says where each phrase is."""
+    def stream(
+        self,
+        image: Picture | Sequence[Picture] | None,
+        text: str,
+        history: Sequence[Turn] | None = None,
+        max_new_tokens: int = CHAT_TOKENS,
+        markup: bool = True,
+        constrain: bool = False,
+        sampling: Sampling | None = None,
+        max_tiles: int | None = None,
+    ) -> Handle:
+        """`chat` piece by piece: iterate over the handle for `Delta`s, call its `result()` for the `Answer`, or
+        `cancel()`.
+        """
+        if self._service is None:
+            self._service = Service(self.engine)
+        request = _request(image, text, history, max_new_tokens, markup, constrain, sampling, max_tiles)
+        return self._service.submit(request)
+
+    def ground(
+        self,
+        image: Picture,
+        text: str,
+        max_new_tokens: int = CHAT_TOKENS,
+        constrain: bool = True,
+        sampling: Sampling | None = None,
+        max_tiles: int | None = None,
+    ) -> Answer:
+        """Answer with boxes: `.objects` of the answer says where each phrase is. `constrain`: see `infer.grammar`."""
         text = text if text.startswith("<gro>") else f"<gro>\n{text}"
-        return self._one(_request(image, text, None, max_new_tokens))
+        constrain = constrain and self.engine.can_constrain
+        return self._one(_request(image, text, None, max_new_tokens, True, constrain, sampling, max_tiles))
 
     def refer(
         self,
@@ -76,33 +120,32 @@ class VarcoVision:
         phrase: str | None = None,
         box: Box | None = None,
         max_new_tokens: int = CHAT_TOKENS,
+        sampling: Sampling | None = None,
+        max_tiles: int | None = None,
     ) -> Answer:
         """Answer a question about the thing inside `box` (relative corners).
 
         `phrase` names the thing; where it stands in `text` it is marked there, else it is put in front. Without a phrase
         it is "이 물체" or "this object", by the language of `text`. `text` may instead hold the markup itself.
         """
-        return self._one(_request(image, refer_text(text, phrase, box, self.loaded.digits), None, max_new_tokens))
+        asked = refer_text(text, phrase, box, self.loaded.digits)
+        return self._one(_request(image, asked, None, max_new_tokens, True, False, sampling, max_tiles))
 
-    def ocr(self, image: Picture, max_new_tokens: int = OCR_TOKENS) -> Page:
+    def ocr(self, image: Picture, max_new_tokens: int = OCR_TOKENS, options: OcrOptions | None = None) -> Page:
         """Read the text of a picture: words with boxes, in reading order."""
-        return self.ocr_batch([image], max_new_tokens)[0]
+        return self.ocr_batch([image], max_new_tokens, options=options)[0]
 
     def ocr_batch(
         self,
         images: Sequence[Picture],
         max_new_tokens: int = OCR_TOKENS,
         progress: Callable[[int], None] | None = None,
+        options: OcrOptions | None = None,
     ) -> list[Page]:
-        """`ocr` of several pictures, each on its own."""
+        """`ocr` of several pictures, each on its own. `options` says how; its `max_new_tokens` then counts."""
         loaded = [pictures.load(image) for image in images]
-        upscaled = [self._upscaled(image) for image in loaded]
-        requests = [_request(image, "<ocr>", None, max_new_tokens) for image in upscaled]
-        answers = self.engine.generate(requests, progress)
-        return [
-            Page(answer.words, image.width, image.height, answer, _name(source))
-            for source, image, answer in zip(images, loaded, answers, strict=True)
-        ]
+        chosen = options or OcrOptions(max_new_tokens=max_new_tokens)
+        return read_pages(self.engine, loaded, chosen, [_name(source) for source in images], progress)
 
     def chat_batch(
         self,
@@ -113,21 +156,12 @@ class VarcoVision:
         """Answers to many questions, the same as one by one.
 
         A request is a tuple (image, text) or a dict with "text" and, where wanted, "image" or "images", "history",
-        "max_new_tokens".
+        "max_new_tokens", "constrain", "sampling", "max_tiles".
         """
         return self.engine.generate([_from_item(k, item, max_new_tokens) for k, item in enumerate(requests)], progress)
 
     def _one(self, request: Request) -> Answer:
         return self.engine.generate([request])[0]
-
-    def _upscaled(self, image: Image.Image) -> Image.Image:
-        """The published models' rule for OCR; models with other tiles read pictures as they are."""
-        longest = max(image.size)
-        if self.loaded.anyres.tile != PUBLISHED_TILE or longest >= OCR_LONGEST_SIDE:
-            return image
-        scale = OCR_LONGEST_SIDE / longest
-        size = max(1, int(image.width * scale)), max(1, int(image.height * scale))
-        return image.resize(size, Image.Resampling.BICUBIC)
 
 
 def refer_text(text: str, phrase: str | None, box: Box | None, digits: int = 3) -> str:
@@ -152,6 +186,9 @@ def _request(
     history: Sequence[Turn] | None,
     max_new_tokens: int,
     allow_markup: bool = True,
+    constrain: bool = False,
+    sampling: Sampling | None = None,
+    max_tiles: int | None = None,
 ) -> Request:
     images = [] if image is None else list(image) if isinstance(image, list | tuple) else [image]
     turns: list[tuple[str, str]] = []
@@ -164,7 +201,9 @@ def _request(
             content = markup.escape(content)
         parts: list[dict[str, Any]] = [{"type": "image"} for _ in images] if not messages else []
         messages.append({"role": role, "content": [*parts, {"type": "text", "text": content}]})
-    return Request(messages, images, max_new_tokens)
+    return Request(
+        messages, images, max_new_tokens, max_tiles=max_tiles, constrain=constrain, sampling=sampling or Sampling()
+    )
 
 
 def _from_item(index: int, item: Mapping[str, Any] | tuple[Any, str], max_new_tokens: int) -> Request:
@@ -179,7 +218,16 @@ def _from_item(index: int, item: Mapping[str, Any] | tuple[Any, str], max_new_to
     if "image" in item and "images" in item:
         raise InputError(f"request {index} has both 'image' and 'images'; give one of them")
     image = item.get("image", item.get("images"))
-    return _request(image, item["text"], item.get("history"), item.get("max_new_tokens", max_new_tokens))
+    return _request(
+        image,
+        item["text"],
+        item.get("history"),
+        item.get("max_new_tokens", max_new_tokens),
+        True,
+        item.get("constrain", False),
+        item.get("sampling"),
+        item.get("max_tiles"),
+    )
 
 
 def _check_device(device: str) -> None:
