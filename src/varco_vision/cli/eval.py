@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from varco_vision.cli import common
+from varco_vision.cli import common, eval_files
 from varco_vision.errors import InputError
 
 if TYPE_CHECKING:
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from varco_vision.eval.own import Scores
 
 app = common.new_app(no_args_is_help=True, help="Measure models.")
+eval_files.attach(app)
 OWN_TASKS = ("grounding", "absent", "referring", "counting", "vqa")
 
 

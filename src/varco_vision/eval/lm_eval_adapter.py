@@ -4,13 +4,15 @@
         --model_args pretrained=runs/nano/basic/model --tasks kmmlu,kobest,haerae,mmlu --log_samples --output_path after
 
 The arguments are those of `lm_eval`; its Hugging Face backend does the work, on the language model inside the checkpoint.
-So the language backbone under `--model hf` and the trained model under `--model varco-vision` are scored by the same
-code, and `varco_vision.eval.kept.paired_samples` pairs their logs item by item.
+So the backbones before stage 1 and the model after any stage are scored by the same code, and
+`varco_vision.eval.kept.paired_samples` pairs their logs item by item. For multiple choice, `--model hf` on a bare language
+backbone gives the same numbers; for generated text it does not where a tokenizer spells Hangul in jamo, see `tok_decode`.
 """
 
 from __future__ import annotations
 
 import sys
+import unicodedata
 from typing import Any
 
 from varco_vision.errors import InputError
@@ -21,7 +23,8 @@ try:
 except ImportError as missing:
     _SENTENCE = f"lm-evaluation-harness could not be loaded ({missing}); install the extra: pip install 'varco-vision-open[kept]'"
     if __name__ == "__main__":
-        sys.exit(f"error: {_SENTENCE}")
+        print(f"error: {_SENTENCE}", file=sys.stderr)
+        sys.exit(2)
     raise InputError(_SENTENCE) from missing
 
 
@@ -41,6 +44,10 @@ class VarcoVisionText(HFLM):
         super().__init__(
             pretrained=loaded.model, tokenizer=loaded.tokenizer, backend="causal", device=str(loaded.device), **settings
         )
+
+    def tok_decode(self, tokens: Any, skip_special_tokens: bool = True) -> str:
+        """Composed text: tokenizers that spell Hangul in jamo would otherwise never equal a gold answer."""
+        return unicodedata.normalize("NFC", super().tok_decode(tokens, skip_special_tokens=skip_special_tokens))
 
 
 def main() -> None:

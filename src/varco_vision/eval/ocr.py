@@ -20,7 +20,7 @@ from varco_vision.errors import InputError
 from varco_vision.eval import metrics as m
 from varco_vision.eval import popeval
 from varco_vision.eval.readers import Region, TextPage
-from varco_vision.eval.statistics import bootstrap_ratio
+from varco_vision.eval.statistics import bootstrap_ratio, wilson
 
 PROTOCOL = "ocr-1"  # changes whenever a rule of this file does
 Parts = tuple[float, float]
@@ -183,7 +183,8 @@ def score(
 ) -> dict[str, Any]:
     """Everything on a set of (gold, told) pages: {"protocol", "pages", "rates", "popeval", "cleval"?, "without_text"}.
 
-    A rate is {"value", "low", "high", "n"} (n pages that had something to count) and None where nothing was to count.
+    A rate is {"value", "low", "high", "n"} (n pages that had something to count; no interval for a single one) and None
+    where nothing was to count.
     """
     if not pairs:
         raise InputError("there is no page to score")
@@ -194,7 +195,7 @@ def score(
     result: dict[str, Any] = {
         "protocol": settings.name,
         "pages": len(pairs),
-        "rates": {name: _rate([page[name] for page in parts]) for name in RATES},
+        "rates": {name: _rate(name, [page[name] for page in parts]) for name in RATES},
         "popeval": _popeval(letters),
         "without_text": {"gold": _textless(g for g, _ in pairs), "told": _textless(t for _, t in pairs)},
     }
@@ -208,23 +209,30 @@ def _textless(pages: Iterable[TextPage]) -> int:
     return sum(not region.text.strip() for page in pages for region in page.regions)
 
 
-def _rate(parts: Sequence[Parts]) -> dict[str, float] | None:
-    below = sum(part[1] for part in parts)
+def _rate(name: str, parts: Sequence[Parts]) -> dict[str, float | None] | None:
+    below, n = sum(part[1] for part in parts), sum(part[1] > 0 for part in parts)
     if not below:
         return None
-    low, high = bootstrap_ratio(list(parts))
     value = sum(part[0] for part in parts) / below
-    return {"value": value, "low": low, "high": high, "n": sum(part[1] > 0 for part in parts)}
+    return {"value": value, **_interval(value, parts, n, name not in LOWER_IS_BETTER), "n": n}
 
 
-def _popeval(letters: Sequence[popeval.Letters]) -> dict[str, float]:
+def _interval(value: float, parts: Sequence[Parts], n: int, share: bool) -> dict[str, float | None]:
+    """Bootstrap over pages; Wilson where a share is the same on all pages; None for a single page, which says nothing."""
+    if n < 2:
+        return {"low": None, "high": None}
+    low, high = wilson(value * n, n) if share and value in (0.0, 1.0) else bootstrap_ratio(list(parts))
+    return {"low": low, "high": high}
+
+
+def _popeval(letters: Sequence[popeval.Letters]) -> dict[str, float | None]:
     whole = popeval.total(letters)
     # H = 2 removed / (told + gold), so its interval is that of a ratio of sums over pages.
     parts = [(2 * page.removed, page.told + page.gold) for page in letters]
-    low, high = bootstrap_ratio(parts) if whole.told + whole.gold else (0.0, 0.0)
+    n = sum(part[1] > 0 for part in parts)
     return {
-        "precision": whole.precision, "recall": whole.recall, "h": whole.h, "low": low, "high": high,
-        "removed": whole.removed, "told": whole.told, "gold": whole.gold,
+        "precision": whole.precision, "recall": whole.recall, "h": whole.h, **_interval(whole.h, parts, n, True),
+        "n": n, "removed": whole.removed, "told": whole.told, "gold": whole.gold,
     }  # fmt: skip
 
 
