@@ -20,7 +20,7 @@ VERBS = {
     "refer": "Ask about the thing inside a box.",
     "ocr": "Read the text of pictures: words with boxes.",
     "train": "Train a model from a recipe.",
-    "data": "Check, count and look at training data.",
+    "data": "Make, check, convert, count and look at training data.",
     "eval": "Measure models.",
     "bench": "Build evaluation sets.",
     "serve": "Serve a model over HTTP.",

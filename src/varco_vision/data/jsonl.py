@@ -9,8 +9,7 @@ import hashlib
 import io
 import json
 import os
-import uuid
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO
@@ -18,6 +17,7 @@ from typing import IO
 from PIL import Image
 
 from varco_vision import pictures
+from varco_vision.data.disk import make_folder, write_whole
 from varco_vision.data.sample import Sample, image_parts, normalise, validate
 from varco_vision.errors import InputError
 
@@ -52,47 +52,68 @@ def read(path: str | Path, image_root: str | Path | None = None) -> Iterator[Sam
                 yield _sample(line, path, number, root)
 
 
-def check_file(path: str | Path, image_root: str | Path | None = None) -> Report:
-    """All faults of a file in one run: lines that are no samples, invalid samples, repeated ids, unreadable pictures."""
+def check_file(path: str | Path, image_root: str | Path | None = None, ids: dict[str, str] | None = None) -> Report:
+    """All faults of a file in one run: lines that are no samples, invalid samples, repeated ids, unreadable pictures.
+
+    ids: those of the other files of a set, with their places; the file's own are added.
+    """
     path = Path(path)
     root = path.parent if image_root is None else Path(image_root)
-    report = Report(path)
-    ids: dict[str, int] = {}
-    broken: dict[str, str] = {}  # picture -> fault, "" when it is sound
+    check = Check(path, ids)
     with _opened(path) as file:
         for number, line in enumerate(file, start=1):
-            if not line.strip():
-                continue
-            report.samples += 1
-            try:
-                sample = _parsed(line, root)
-            except InputError as error:
-                report.faults.append((number, str(error)))
-                continue
-            sample, notes = normalise(sample)
-            report.notes.extend((number, note) for note in notes)
-            report.faults.extend((number, fault) for fault in validate(sample))
-            first = ids.setdefault(sample.id, number)
-            if first != number:
-                report.faults.append((number, f"the id {sample.id!r} was used before, in line {first}"))
-            report.faults.extend((number, fault) for fault in _picture_faults(sample, broken))
-    if not report.samples:
-        report.faults.append((1, "the file holds no sample"))
-    return report
+            if line.strip():
+                check.line(number, lambda line=line: _parsed(line, root))
+    return check.finish()
 
 
-def _picture_faults(sample: Sample, known: dict[str, str]) -> Iterator[str]:
-    """Each picture is opened once, however many samples show it."""
-    for image in sample.images:
-        assert isinstance(image, str)
-        if image not in known:
-            try:
-                pictures.load(image)
-                known[image] = ""
-            except InputError as error:
-                known[image] = str(error)
-        if known[image]:
-            yield known[image]
+class Check:
+    """Collects what is wrong with the samples of one file. `line` takes the number to report and a way to the sample."""
+
+    def __init__(self, path: Path, ids: dict[str, str] | None = None) -> None:
+        self.report = Report(path)
+        self.ids = {} if ids is None else ids
+        self.broken: dict[str | bytes, str] = {}  # picture -> fault, "" when it is sound
+
+    def line(self, number: int, parsed: Callable[[], Sample], stored: Sequence[bytes] = ()) -> None:
+        """Check one sample. stored: its pictures, where they are not files of their own."""
+        report = self.report
+        report.samples += 1
+        try:
+            sample = parsed()
+        except InputError as error:
+            report.faults.append((number, str(error)))
+            return
+        sample, notes = normalise(sample)
+        report.notes.extend((number, note) for note in notes)
+        report.faults.extend((number, fault) for fault in validate(sample))
+        place = f"{report.path}:{number}"
+        first = self.ids.setdefault(sample.id, place)
+        if first != place:
+            file, _, line = first.rpartition(":")
+            where = f"in line {line}" if file == str(report.path) else f"in {first}"
+            report.faults.append((number, f"the id {sample.id!r} was used before, {where}"))
+        report.faults.extend((number, fault) for fault in self._picture_faults(sample, stored))
+
+    def _picture_faults(self, sample: Sample, stored: Sequence[bytes]) -> Iterator[str]:
+        """Each picture is opened once, however many samples show it."""
+        for number, image in enumerate(stored or sample.images, start=1):
+            assert not isinstance(image, Image.Image)
+            key = hashlib.blake2b(image, digest_size=16).digest() if isinstance(image, bytes) else image
+            if key not in self.broken:
+                try:
+                    pictures.load(image, name=f"picture {number}" if isinstance(image, bytes) else None)
+                    self.broken[key] = ""
+                except InputError as error:
+                    self.broken[key] = str(error)
+            if self.broken[key]:
+                yield self.broken[key]
+
+    def finish(self) -> Report:
+        """The report; a file without any sample is at fault too."""
+        if not self.report.samples:
+            self.report.faults.append((1, "the file holds no sample"))
+        return self.report
 
 
 def _opened(path: Path) -> IO[bytes]:
@@ -141,7 +162,7 @@ def write(samples: Iterable[Sample], path: str | Path, picture_dir: str | Path |
     """
     path = Path(path)
     folder = path.parent / f"{path.stem}_pictures" if picture_dir is None else Path(picture_dir)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     ids: set[str] = set()
 
     def lines(file: IO[bytes]) -> None:
@@ -154,7 +175,7 @@ def write(samples: Iterable[Sample], path: str | Path, picture_dir: str | Path |
             data = replace(sample, images=images).to_dict()
             file.write(json.dumps(data, ensure_ascii=False).encode() + b"\n")
 
-    _write_whole(path, lines)
+    write_whole(path, lines)
     return len(ids)
 
 
@@ -166,10 +187,10 @@ def _stored(image: str | Image.Image, folder: Path) -> str:
     digest = hashlib.blake2b(picture.tobytes(), digest_size=12, key=repr(picture.size).encode()).hexdigest()
     target = folder / f"{digest}.png"
     if not target.exists():
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         buffer = io.BytesIO()
         picture.save(buffer, format="PNG")
-        _write_whole(target, lambda file: file.write(buffer.getbuffer()))
+        write_whole(target, lambda file: file.write(buffer.getbuffer()), sync=False)
     return os.fspath(target)
 
 
@@ -178,21 +199,6 @@ def _relative(image: str, folder: Path) -> str:
     absolute = Path(os.path.abspath(image))
     folder = Path(os.path.abspath(folder))
     return absolute.relative_to(folder).as_posix() if absolute.is_relative_to(folder) else os.fspath(absolute)
-
-
-def _write_whole(path: Path, fill: Callable[[IO[bytes]], object]) -> None:
-    """Write a file under another name first; it gets its name once it is complete, and nothing stays on failure."""
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:12]}.part")
-    try:
-        with temporary.open("xb") as file:
-            fill(file)
-        os.replace(temporary, path)
-    except OSError as error:
-        raise InputError(
-            f"{path} cannot be written: {error.strerror}; give a folder with room for new files"
-        ) from error
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 class JsonlSource:
