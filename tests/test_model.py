@@ -137,6 +137,16 @@ def test_positions_are_distinct_and_smooth() -> None:
     assert distance.fill_diagonal_(9).min() > 0.1 and near < distance[0, 7]
 
 
+def test_a_new_tower_attends_to_what_is_near_first() -> None:
+    """Equal queries and keys over sine-cosine positions: on an empty picture weights fall with the distance."""
+    tower = new_tower(TowerSize(width=64, layers=1, heads=2, mlp=64, tile=64, patch=8), seed=3)
+    tower.set_attn_implementation("eager")
+    weights_PP = tower(torch.zeros(1, 3, 64, 64), output_attentions=True).attentions[0][0].mean(0)
+    cells = torch.stack(torch.meshgrid(torch.arange(8.0), torch.arange(8.0), indexing="ij"), -1).view(64, 2)
+    distance_PP = torch.cdist(cells, cells)
+    assert weights_PP[distance_PP <= 1].mean() > 2 * weights_PP[distance_PP >= 4].mean()
+
+
 @pytest.mark.parametrize(
     ("trainable", "expected"),
     [

@@ -130,6 +130,25 @@ def test_killed_in_a_stage_and_resumed_ends_with_the_same_weights(
         assert torch.equal(value, weights(out)[name]), name
 
 
+def test_a_second_stage_of_a_tower_goes_on_with_the_first(recipe: Path, tmp_path: Path) -> None:
+    content = yaml.safe_load(recipe.read_text())
+    first = content["stages"][0]
+    again = {**first, "name": "reading", "dense": {**first["dense"], "text": 1.0}, "learning_rate": 1e-9}
+    content["stages"] = [first, again, *content["stages"][1:]]
+    (tmp_path / "r.yaml").write_text(yaml.safe_dump(content))
+    done = run("train", tmp_path / "r.yaml", "--out", tmp_path / "o", "--processes", 1, "--stages", "0-1")
+    assert "'reading' continues from 'tower'" in done.stdout
+    towers = [load_file(tmp_path / "o" / n / "tower" / "model.safetensors") for n in ("tower", "reading")]
+    assert all(torch.allclose(value, towers[1][name], atol=1e-5) for name, value in towers[0].items())
+    whole = weights(tmp_path / "o", "backbones")
+    used = {
+        n.split("vision_tower.")[1].removeprefix("vision_model."): v for n, v in whole.items() if "vision_tower." in n
+    }
+    assert used
+    last = {name.removeprefix("vision_model."): value for name, value in towers[1].items()}
+    assert all(torch.equal(value, last[name]) for name, value in used.items()), "the last tower is the backbone"
+
+
 def test_loader_workers_change_nothing(whole: Path, recipe: Path, tmp_path: Path) -> None:
     import shutil
 

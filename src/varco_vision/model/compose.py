@@ -22,7 +22,13 @@ from varco_vision.chat import IMAGE_TOKEN
 from varco_vision.errors import InputError
 from varco_vision.geometry import AnyResConfig
 from varco_vision.markup import MARKERS
-from varco_vision.model.initialise import fan_in, number_embeddings, scale_projector, sincos_positions
+from varco_vision.model.initialise import (
+    alike_queries_and_keys,
+    fan_in,
+    number_embeddings,
+    scale_projector,
+    sincos_positions,
+)
 from varco_vision.model.tokenizer import number_ids
 from varco_vision.model.vision import tower_features
 
@@ -56,7 +62,9 @@ class LanguageSize:
 
 
 def new_tower(size: TowerSize, seed: int) -> SiglipVisionModel:
-    """A SigLIP tower with transformers' own initialisation, except positions: 2-D sine-cosine, still trainable."""
+    """A SigLIP tower with transformers' own initialisation, except that positions are a 2-D sine-cosine table (still
+    trainable) and queries begin equal to keys.
+    """
     if size.tile % size.patch:
         raise InputError(
             f"tile {size.tile} is no multiple of patch {size.patch}; a tower built here needs whole patches"
@@ -76,6 +84,7 @@ def new_tower(size: TowerSize, seed: int) -> SiglipVisionModel:
     for name, parameter in tower.named_parameters():
         if name.endswith("position_embedding.weight"):
             parameter.data.copy_(table)
+    alike_queries_and_keys(tower)
     return tower
 
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 
-def sincos_positions(side: int, width: int, base: float = 100.0, scale: float = 0.5) -> Tensor:
+def sincos_positions(side: int, width: int, base: float = 100.0) -> Tensor:
     """2-D sine-cosine table [side * side, width], row-major: a quarter each of sin x, cos x, sin y, cos y.
 
     Cells are spaced as if the grid were 16 wide, so that tables of different sides cover the same range of phases.
@@ -24,7 +24,20 @@ def sincos_positions(side: int, width: int, base: float = 100.0, scale: float = 
     y, x = torch.meshgrid(torch.arange(side), torch.arange(side), indexing="ij")
     x_PF = x.flatten()[:, None] * (16 / side) * frequencies
     y_PF = y.flatten()[:, None] * (16 / side) * frequencies
-    return torch.cat([x_PF.sin(), x_PF.cos(), y_PF.sin(), y_PF.cos()], dim=1) * scale
+    return torch.cat([x_PF.sin(), x_PF.cos(), y_PF.sin(), y_PF.cos()], dim=1)
+
+
+@torch.no_grad()
+def alike_queries_and_keys(tower: nn.Module, scale: float = 1.4) -> None:
+    """Every attention of a new tower begins with equal query and key matrices, both times `scale`.
+
+    Patches then attend first to what resembles them, and with sine-cosine positions that is what lies near them. Small
+    transformers learn to see much faster from there (mimetic initialisation, Trockman and Kolter 2023, simplified).
+    """
+    for module in tower.modules():
+        if hasattr(module, "q_proj") and hasattr(module, "k_proj"):
+            module.q_proj.weight.mul_(scale)
+            module.k_proj.weight.copy_(module.q_proj.weight)
 
 
 @torch.no_grad()

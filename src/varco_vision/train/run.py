@@ -126,13 +126,26 @@ class Run:
         return result
 
     def _tower(self, stage: StageRecipe) -> StageResult:
-        tower = new_tower(self.recipe.model.tower_size, stream_seed(self.recipe.seed, "tower")).to(self.world.device)
+        tower = self._new_or_earlier_tower(stage).to(self.world.device)
         task = TowerTask(tower, stage, stream_seed(self.recipe.seed, stage.name), self.world)
         result = self._train(task, stage, (["tower"], []))
         if self.world.leads:
             tower.save_pretrained(self.out / stage.name / "tower")
         self.world.barrier()
         return result
+
+    def _new_or_earlier_tower(self, stage: StageRecipe) -> SiglipVisionModel:
+        """The tower that an earlier stage 0 left, if there is one: a second stage of this kind goes on with it."""
+        earlier = [s for s in self.recipe.stages[: self.recipe.stages.index(stage)] if s.kind == "tower"]
+        if not earlier:
+            return new_tower(self.recipe.model.tower_size, stream_seed(self.recipe.seed, "tower"))
+        directory = self.out / earlier[-1].name
+        if not (directory / "result.json").exists():
+            raise InputError(
+                f"stage '{stage.name}' goes on with '{earlier[-1].name}', which is not finished in {self.out}"
+            )
+        self.say(f"stage {stage.stage} '{stage.name}' continues from '{earlier[-1].name}'")
+        return SiglipVisionModel.from_pretrained(directory / "tower", dtype=torch.float32)
 
     def _language(self, stage: StageRecipe) -> StageResult:
         tokenizer = self._tokenizer()
@@ -258,7 +271,7 @@ class Run:
     def _backbone(self, kind: str, given: str | None, own: Any, foreign: Any) -> Any:
         if given is not None:
             return foreign.from_pretrained(given, dtype=torch.float32)
-        stage = next((s for s in self.recipe.stages if s.kind == kind), None)
+        stage = next((s for s in reversed(self.recipe.stages) if s.kind == kind), None)
         if stage is None or not (self.out / stage.name / kind / "config.json").exists():
             raise InputError(
                 f"no {kind} backbone in {self.out}: run stage 0 first (--stages 0-4), or set model.{kind}_from"

@@ -40,7 +40,7 @@ class DenseHeads(nn.Module):
 
     def box_loss(self, features_OW: Tensor, box_O4: Tensor) -> Tensor:
         """Cross-entropy [O] over the four edges against Gaussians of 1.5 hundredths around the true ones."""
-        codes_O4F = self.box(features_OW).float().view(len(features_OW), 4, -1)
+        codes_O4F = self.box(features_OW).float().view(-1, 4, self.code_NF.shape[1])
         logits_O4N = codes_O4F @ self.code_NF.t()
         distance_O4N = torch.arange(BINS, device=box_O4.device) - box_O4[..., None] * (BINS - 1)
         target_O4N = torch.softmax(-0.5 * (distance_O4N / 1.5) ** 2, dim=-1)
