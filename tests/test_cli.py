@@ -105,7 +105,7 @@ def test_unknown_verb_and_option(run):
     [
         (["ocr", "no-such-file.png"], "no-such-file.png"),
         (["ocr"], "no picture to read"),
-        (["ocr", "IMAGE", "--format", "pdf"], "unknown --format 'pdf'; use text, json, hocr"),
+        (["ocr", "IMAGE", "--format", "docx"], "unknown --format 'docx'; use text, json, hocr"),
         (["ocr", "IMAGE", "--format", "hocr", "--json"], "contradict"),
         (["ocr", "IMAGE", "IMAGE", "--draw", "a.png"], "exactly one picture"),
         (["ocr", "IMAGE", "--draw", "a.pdf"], "a.pdf"),

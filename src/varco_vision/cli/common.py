@@ -74,7 +74,7 @@ DrawOption = Annotated[
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 DeviceOption = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or cuda:N.")]
-DtypeOption = Annotated[str, typer.Option("--dtype", help="auto, float32, bfloat16 or float16.")]
+DtypeOption = Annotated[str, typer.Option("--dtype", help="auto, float32, bfloat16, float16 or int8 (CPU).")]
 TokensOption = Annotated[int, typer.Option("--max-new-tokens", min=1, help="Longest answer, in tokens.")]
 
 
@@ -83,7 +83,7 @@ def note(text: str) -> None:
     typer.echo(text, err=True)
 
 
-def open_model(model: str | None, device: str, dtype: str = "auto") -> VarcoVision:
+def open_model(model: str | None, device: str, dtype: str = "auto", batch_size: int = 16) -> VarcoVision:
     """Load the model and say so; progress bars of libraries are switched off."""
     from transformers.utils import logging
 
@@ -92,14 +92,16 @@ def open_model(model: str | None, device: str, dtype: str = "auto") -> VarcoVisi
     logging.set_verbosity_error()
     logging.disable_progress_bar()
     note(f"loading {model or 'the default model'} ...")
-    return VarcoVision.from_pretrained(model, device=device, dtype=dtype)
+    return VarcoVision.from_pretrained(model, device=device, dtype=dtype, batch_size=batch_size)
 
 
-def load_pictures(files: list[str] | None) -> list[Any]:
-    """The named pictures, upright and RGB; done before the model is loaded, so that a wrong name fails at once."""
+def load_pictures(files: list[Any] | None) -> list[Any]:
+    """The named pictures (or `infer.sources.Sheet`s), upright and RGB; done before the model is loaded, so that a wrong
+    name fails at once.
+    """
     from varco_vision import pictures
 
-    return [pictures.load(file) for file in files or []]
+    return [pictures.load(file) if isinstance(file, str) else file.load() for file in files or []]
 
 
 def check_drawing(out: Path | None, pictures: int) -> None:

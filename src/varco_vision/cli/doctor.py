@@ -29,6 +29,9 @@ CORE = {  # distribution -> oldest version that works, "" for any
 }
 EXTRAS = {  # distribution -> what it adds, how to install it
     "tensorboard": ("training curves in a browser", "pip install 'varco-vision-open[train]'"),
+    "pypdfium2": ("OCR of PDF files", "pip install 'varco-vision-open[ocr]'"),
+    "pikepdf": ("searchable PDF from OCR", "pip install 'varco-vision-open[ocr]'"),
+    "ray": ("OCR over a cluster", "pip install 'varco-vision-open[ray]'"),
     "koreanize-matplotlib": ("a Korean font where the system has none", "pip install koreanize-matplotlib"),
 }
 PROGRAMS = {  # program -> what it adds, how to install it

@@ -1,23 +1,57 @@
-"""`varco-vision ocr`: the words of pictures with their boxes."""
+"""`varco-vision ocr`: the text of pictures, PDF files and whole folders."""
 
 from __future__ import annotations
 
-from typing import Annotated
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from varco_vision.cli import common
 from varco_vision.errors import InputError
 
+if TYPE_CHECKING:
+    from varco_vision.infer.ocr import OcrOptions
+    from varco_vision.infer.work import Job, Outcome, Task
+
 app = common.new_app()
-FORMATS = ("text", "json", "hocr")
+EXIT_SOME_FAILED = 1
 
 
 @app.command(cls=common.PictureCommand)
 def ocr(
-    files: Annotated[list[str] | None, typer.Argument(metavar="FILE...", help="Pictures to read.")] = None,
+    files: Annotated[list[str] | None, typer.Argument(metavar="FILE...", help="Pictures, PDF files, folders.")] = None,
     image: common.ImageOption = None,
-    form: Annotated[str | None, typer.Option("--format", help="text (lines), json (words with boxes) or hocr.")] = None,
+    form: Annotated[
+        str | None,
+        typer.Option("--format", help="text, json, hocr, alto, pdf (searchable) or markdown; with --out several: a,b."),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="A folder: one result for each file, finished ones are skipped. Or the file for one input."),
+    ] = None,
+    again: Annotated[bool, typer.Option("--again", help="Read files anew whose results are there already.")] = False,
+    workers: Annotated[int, typer.Option(min=1, help="Processes that read, each with a model of its own.")] = 1,
+    ray: Annotated[
+        str | None, typer.Option("--ray", metavar="ADDRESS", help="Read on a Ray cluster; 'local' starts one here.")
+    ] = None,
+    dpi: Annotated[int, typer.Option(help="What PDF pages are drawn at.")] = 200,
+    longest_side: Annotated[
+        int | None, typer.Option(help="Scale smaller pages up to this; without it by the model's rule, 0: never.")
+    ] = None,
+    window: Annotated[
+        int | None, typer.Option(help="Side of the windows large pages are read in; 0: never in windows.")
+    ] = None,
+    overlap: Annotated[float, typer.Option(help="Part of a window that neighbours share.")] = 0.2,
+    min_confidence: Annotated[float, typer.Option(help="Below this a word is doubtful, 0 to 1.")] = 0.0,
+    doubtful: Annotated[str, typer.Option(help="keep, mark (with [?]) or drop doubtful words.")] = "keep",
+    order: Annotated[str, typer.Option(help="Reading order: model, layout or auto.")] = "auto",
+    constrain: Annotated[
+        bool, typer.Option("--constrain/--no-constrain", help="Only well-formed boxes can be written.")
+    ] = True,
+    max_tiles: Annotated[int | None, typer.Option(min=1, help="At most so many tiles of a picture.")] = None,
+    batch_size: Annotated[int, typer.Option(min=1, help="Pages or windows that are read together.")] = 16,
     model: common.ModelOption = None,
     draw: common.DrawOption = None,
     as_json: common.JsonOption = False,
@@ -25,43 +59,176 @@ def ocr(
     dtype: common.DtypeOption = "auto",
     max_new_tokens: common.TokensOption = 4096,
 ) -> None:
-    """Read the text of pictures: words with boxes.
+    """Read the text of pictures, PDF files and folders: words with boxes.
 
-    One picture gives one JSON object, several give a list of them; hocr puts all into one document.
+    Without --out everything goes to stdout: one page gives one JSON object, several give a list of them. With --out DIR
+    each file gets its own result there; a file that cannot be read is noted in DIR/errors.jsonl, the others are read,
+    and the exit code is 1.
 
     \b
     Example:
       varco-vision ocr receipt.jpg
       varco-vision ocr --image page1.png page2.png --format hocr > pages.html
+      varco-vision ocr scan.pdf --format pdf --out searchable.pdf
+      varco-vision ocr archive/ --format json,pdf --out read/ --workers 4
     """
-    form = form or ("json" if as_json else "text")
-    if form not in FORMATS:
-        raise InputError(f"unknown --format {form!r}; use {', '.join(FORMATS)}")
-    if as_json and form != "json":
+    from varco_vision.infer import formats
+
+    forms = tuple((form or ("json" if as_json else "text")).split(","))
+    for one in forms:
+        formats.check(one)
+    if as_json and forms != ("json",):
         raise InputError(f"--json and --format {form} contradict each other; give one of them")
     names = [*(image or []), *(files or [])]
     if not names:
         raise InputError("there is no picture to read; name one or more files")
-    pictures = common.load_pictures(names)
-    common.check_drawing(draw, len(pictures))
-    vision = common.open_model(model, device, dtype)
-    from varco_vision.infer.pages import answer_dict, hocr
+    from varco_vision.infer.ocr import OcrOptions
 
-    pages = vision.ocr_batch(names, max_new_tokens, lambda done: common.note(f"{done} of {len(names)} read"))
-    if form == "hocr":
-        typer.echo(hocr(pages), nl=False)
-    elif form == "json":
-        values = [
-            {**answer_dict(page.answer, (page.width, page.height)), **page.to_dict(), "model": vision.loaded.name}
-            for page in pages
-        ]
-        common.print_json(values[0] if len(values) == 1 else values)
+    options = OcrOptions(
+        max_new_tokens, longest_side, window, overlap, min_confidence, doubtful, order, constrain, max_tiles  # type: ignore[arg-type]
+    )  # fmt: skip
+    if out is None:
+        if workers > 1 or ray is not None or again:
+            raise InputError("--workers, --ray and --again are for results in files; add --out DIR")
+        if len(forms) > 1 or forms == ("pdf",):
+            raise InputError(f"--format {form} needs --out; only one text form can go to stdout")
+        _to_stdout(names, forms[0], options, dpi, (model, device, dtype, batch_size), draw)
+        return
+    from varco_vision.infer.work import Task
+
+    if draw is not None:
+        raise InputError("--draw is for one picture without --out")
+    task = Task(str(out), forms, options, dpi, model, device, dtype, batch_size)
+    if _is_one_result(names, forms, out):
+        _to_file(Path(names[0]), forms[0], task, out)
     else:
-        for page in pages:
-            if len(pages) > 1:
+        _to_folder(names, task, again, workers, ray)
+
+
+def _to_stdout(
+    names: list[str], form: str, options: OcrOptions, dpi: int, model: tuple[Any, ...], draw: Path | None
+) -> None:
+    from varco_vision.infer.sources import expand, sheets
+
+    pages = [sheet for file, _ in expand(names) for sheet in sheets(file, dpi)]
+    pictures = common.load_pictures(pages)
+    common.check_drawing(draw, len(pictures))
+    vision = common.open_model(*model[:3], batch_size=model[3])
+    from varco_vision.infer import formats
+    from varco_vision.infer.ocr import read_pages
+    from varco_vision.infer.pages import answer_dict
+
+    told = -1
+
+    def progress(done: int) -> None:
+        nonlocal told
+        if done > told:
+            told = done
+            common.note(f"{done} of {len(pages)} read")
+
+    read = read_pages(vision.engine, pictures, options, [page.name for page in pages], progress)
+    if form == "json":
+        values = []
+        for page in read:
+            answer = answer_dict(page.answer, (page.width, page.height)) if page.answer is not None else {}
+            values.append({**answer, **page.to_dict(), "truncated": page.truncated, "model": vision.loaded.name})
+        common.print_json(values[0] if len(values) == 1 else values)
+    elif form == "text":
+        for page in read:
+            if len(read) > 1:
                 typer.echo(f"== {page.name} ==")
             typer.echo(page.text)
-    for page in pages:
-        common.warn_truncated(page.answer)
+    else:
+        typer.echo(formats.written(read, form), nl=False)
+    for page in read:
+        for answer in page.answers or [page.answer]:
+            common.warn_truncated(answer)
+        if page.left_out:
+            common.note(f"note: {page.left_out} doubtful words of {page.name} were left out; see --min-confidence")
     if draw is not None:
-        common.save_drawing(draw, pictures[0], pages[0])
+        common.save_drawing(draw, pictures[0], read[0])
+
+
+def _is_one_result(names: list[str], forms: tuple[str, ...], out: Path) -> bool:
+    """Whether --out is the file to write rather than a folder: one input file, one form, a name with an ending."""
+    return len(names) == 1 and len(forms) == 1 and bool(out.suffix) and not out.is_dir() and not Path(names[0]).is_dir()
+
+
+def _to_file(file: Path, form: str, task: Task, out: Path) -> None:
+    from varco_vision.infer.sources import sheets
+
+    if not out.parent.is_dir():
+        raise InputError(f"the folder {out.parent} of --out does not exist")
+    part = [(sheet, sheet.load()) for sheet in sheets(file, task.dpi)]
+    vision = common.open_model(task.model, task.device, task.dtype, batch_size=task.batch_size)
+    from varco_vision.infer.ocr import read_pages
+    from varco_vision.infer.work import write_result
+
+    pages = read_pages(vision.engine, [i for _, i in part], task.options, [sheet.name for sheet, _ in part])
+    write_result(out, form, part, pages)
+    for page in pages:
+        for answer in page.answers or [page.answer]:
+            common.warn_truncated(answer)
+    common.note(f"{sum(len(page.words) for page in pages)} words on {len(pages)} pages: {out}")
+
+
+def _to_folder(names: list[str], task: Task, again: bool, workers: int, ray: str | None) -> None:
+    from varco_vision.infer import work
+    from varco_vision.infer.sources import expand
+
+    _make_folder(Path(task.out))
+    everything = work.jobs(list(expand(names)))
+    waiting = [job for job in everything if again or not work.finished(job, task)]
+    if len(waiting) < len(everything):
+        common.note(f"{len(everything) - len(waiting)} of {len(everything)} files are read already; --again reads them")
+    outcomes = _with_progress(waiting, task, workers, ray) if waiting else []
+    failed = work.write_errors(outcomes, task.out)
+    pages, words = sum(o.pages for o in outcomes), sum(o.words for o in outcomes)
+    common.note(f"{len(outcomes) - failed} files, {pages} pages, {words} words: {task.out}")
+    if truncated := sum(o.truncated for o in outcomes):
+        common.note(f"note: {truncated} pages were cut off or repeated themselves; see --max-new-tokens")
+    if left_out := sum(o.left_out for o in outcomes):
+        common.note(f"note: {left_out} doubtful words were left out; see --min-confidence")
+    if failed:
+        common.note(f"error: {failed} files could not be read; see {Path(task.out) / 'errors.jsonl'}")
+        raise typer.Exit(EXIT_SOME_FAILED)
+
+
+def _make_folder(out: Path) -> None:
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"--out {out} cannot be made a folder ({error.strerror or error})") from error
+
+
+def _with_progress(waiting: list[Job], task: Task, workers: int, ray: str | None) -> list[Outcome]:
+    """Read the files behind a progress bar on stderr (a line every now and then where it is no terminal)."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    from varco_vision.infer import work
+
+    reader = None
+    if workers == 1 and ray is None:
+        vision = common.open_model(task.model, task.device, task.dtype, batch_size=task.batch_size)
+        reader = work.Reader(task, vision.engine)
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, disable=not sys.stderr.isatty()) as bar:
+        line = bar.add_task("files", total=len(waiting))
+        done = 0
+
+        def told(outcome: Outcome) -> None:
+            nonlocal done
+            done += 1
+            bar.advance(line)
+            if bar.disable and (done % 100 == 0 or done == len(waiting)):
+                common.note(f"{done} of {len(waiting)} files")
+            if outcome.error:
+                bar.console.print(outcome.error, markup=False, highlight=False)
+
+        if ray is not None:
+            from varco_vision.infer.cluster import read_cluster
+
+            return read_cluster(waiting, task, workers, None if ray == "local" else ray, progress=told)
+        return work.read_many(waiting, task, workers, reader, told)

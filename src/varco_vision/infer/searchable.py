@@ -1,7 +1,7 @@
 """Searchable PDF: the page as it looks, and its words as invisible text that can be found and copied.
 
-The text is set in a font without any outline, one advance for all characters, stretched so that each word fills its box
-(the way Tesseract and OCRmyPDF do it). Codes are UTF-16 and mapped to themselves, so every script can be copied.
+The text is set in a font with one glyph for all characters, stretched so that each word fills its box (much as Tesseract
+and OCRmyPDF do it). Codes are UTF-16 and mapped to themselves, so every script can be copied.
 """
 
 from __future__ import annotations
@@ -135,23 +135,23 @@ class _Layer:
         """Fill in the font once all characters are known."""
         pikepdf, document = self.pikepdf, self.document
         name = pikepdf.Name
-        file = pikepdf.Stream(document, _glyphless())
-        file.Length1 = len(_glyphless())
+        file = pikepdf.Stream(document, _font())
+        file.Length1 = len(_font())
         descriptor = document.make_indirect(
             pikepdf.Dictionary(
-                Type=name.FontDescriptor, FontName=name("/VarcoVisionGlyphless"), Flags=5, ItalicAngle=0, Ascent=800,
+                Type=name.FontDescriptor, FontName=name("/VarcoVisionText"), Flags=5, ItalicAngle=0, Ascent=800,
                 Descent=-200, CapHeight=800, StemV=80, FontBBox=[0, -200, ADVANCE, 800], FontFile2=file,
             )
         )  # fmt: skip
         glyphs = pikepdf.Stream(document, zlib.compress(b"\x00\x01" * 65536), Filter=name.FlateDecode)
         descendant = document.make_indirect(
             pikepdf.Dictionary(
-                Type=name.Font, Subtype=name.CIDFontType2, BaseFont=name("/VarcoVisionGlyphless"), DW=ADVANCE,
+                Type=name.Font, Subtype=name.CIDFontType2, BaseFont=name("/VarcoVisionText"), DW=ADVANCE,
                 CIDSystemInfo=pikepdf.Dictionary(Registry="Adobe", Ordering="Identity", Supplement=0),
                 FontDescriptor=descriptor, CIDToGIDMap=glyphs,
             )
         )  # fmt: skip
-        self.font.Subtype, self.font.BaseFont = name.Type0, name("/VarcoVisionGlyphless")
+        self.font.Subtype, self.font.BaseFont = name.Type0, name("/VarcoVisionText")
         self.font.Encoding = name("/Identity-H")
         self.font.DescendantFonts = pikepdf.Array([descendant])
         self.font.ToUnicode = pikepdf.Stream(document, self._to_unicode())
@@ -203,18 +203,27 @@ def _inherited(target: Any) -> int:
 
 
 @lru_cache(maxsize=1)
-def _glyphless() -> bytes:
-    """A TrueType font with two empty glyphs."""
-    from fontTools.fontBuilder import FontBuilder
-    from fontTools.ttLib.tables._g_l_y_f import Glyph
+def _font() -> bytes:
+    """A TrueType font whose one glyph is a plain rectangle.
 
+    Nothing is drawn in render mode 3; but readers take the place of a character from its outline, and PDFium leaves out
+    text without any.
+    """
+    from fontTools.fontBuilder import FontBuilder
+    from fontTools.pens.ttGlyphPen import TTGlyphPen
+
+    pen = TTGlyphPen(None)
+    pen.moveTo((0, -200))
+    for corner in ((0, 800), (ADVANCE, 800), (ADVANCE, -200)):
+        pen.lineTo(corner)
+    pen.closePath()
     builder = FontBuilder(1000, isTTF=True)
-    builder.setupGlyphOrder([".notdef", "blank"])
-    builder.setupCharacterMap({0x20: "blank"})
-    builder.setupGlyf({".notdef": Glyph(), "blank": Glyph()})
-    builder.setupHorizontalMetrics({".notdef": (ADVANCE, 0), "blank": (ADVANCE, 0)})
+    builder.setupGlyphOrder([".notdef", "box"])
+    builder.setupCharacterMap({0x20: "box"})
+    builder.setupGlyf({".notdef": TTGlyphPen(None).glyph(), "box": pen.glyph()})
+    builder.setupHorizontalMetrics({".notdef": (ADVANCE, 0), "box": (ADVANCE, 0)})
     builder.setupHorizontalHeader(ascent=800, descent=-200)
-    builder.setupNameTable({"familyName": "VarcoVisionGlyphless", "styleName": "Regular"})
+    builder.setupNameTable({"familyName": "VarcoVisionText", "styleName": "Regular"})
     builder.setupOS2(sTypoAscender=800, sTypoDescender=-200, usWinAscent=800, usWinDescent=200)
     builder.setupPost()
     buffer = io.BytesIO()
