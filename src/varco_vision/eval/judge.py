@@ -23,6 +23,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from varco_vision.errors import InputError
 from varco_vision.eval import metrics as m
 from varco_vision.eval.judge_prompts import RUBRIC, SYSTEM, WORDS, without_blank_lines
@@ -322,10 +324,10 @@ def relative_score(pairs: Sequence[Pair | None], protocol: str = "strict") -> Pa
         raise InputError(f"the judge protocol {protocol!r} is unknown; use {', '.join(PROTOCOLS)}")
     if not kept:
         return PairScores(None, None, None, len(pairs), failed)
-    reference, model = (math.fsum(pair[k] for pair in kept) / len(kept) for k in (0, 1))
+    reference, model = np.asarray(kept).mean(0).tolist()
     if protocol == "lmms-0.7.3":
         reference, model = round(reference, 3), round(model, 3)
-    relative = round(100 * model / reference, 1) if reference else None
+    relative = round(model / reference * 100, 1) if reference else None  # in this order: it decides ties of rounding
     return PairScores(relative, reference, model, len(pairs), failed)
 
 

@@ -268,10 +268,13 @@ def cleval(
 
 
 def quads(page: TextPage) -> np.ndarray:
-    """The regions as float32 [N, 8] in whole pixels, as CLEval's file format has them."""
+    """The regions as float64 [N, 8] in whole pixels, as CLEval's command reads them from files.
+
+    In float32, which its Python interface names, character centres on an edge fall to the other side.
+    """
     for region in page.regions:
         if len(region.polygon) != 8:
             raise InputError(
                 f"a region of the page {page.id!r} has {len(region.polygon) // 2} corners; CLEval needs four"
             )
-    return np.array([[int(v) for v in r.polygon] for r in page.regions], dtype=np.float32).reshape(-1, 8)
+    return np.array([[int(v) for v in r.polygon] for r in page.regions], dtype=np.float64).reshape(-1, 8)
