@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -11,6 +12,7 @@ from varco_vision.infer.answer import Word
 
 TOUCH = 0.006  # of a window's side: a word this near to an inner edge may be cut off there
 SAME = 0.5  # of the smaller box: how much of it two readings of one word share
+CELLS = 32
 STRETCH = 1.5  # a page is parted when a side is longer than this many windows
 
 
@@ -80,11 +82,22 @@ def merge(parts: Sequence[Sequence[Word]], places: Sequence[Window], width: int,
             readings.append(_Reading(replace(word, box=box), number, _is_cut(word.box, window, width, height)))
     readings.sort(key=lambda r: (r.cut, -round(r.word.box.area, 6), -r.word.confidence))
     kept: list[_Reading] = []
+    near: dict[tuple[int, int], list[_Reading]] = defaultdict(list)
     for reading in readings:
-        if not any(_same(reading, other) for other in kept if other.window != reading.window):
+        cells = _cells(reading.word.box)
+        others = (other for cell in cells for other in near[cell] if other.window != reading.window)
+        if not any(_same(reading, other) for other in others):
             kept.append(reading)
+            for cell in cells:
+                near[cell].append(reading)
     kept.sort(key=lambda r: (r.window, r.word.box.y1, r.word.box.x1))
     return [reading.word for reading in kept]
+
+
+def _cells(box: Box) -> list[tuple[int, int]]:
+    """Squares of a grid over the page that a box touches: only readings that share one are compared."""
+    x1, y1, x2, y2 = (int(CELLS * v) for v in (box.x1, box.y1, box.x2, box.y2))
+    return [(x, y) for x in range(x1, x2 + 1) for y in range(y1, y2 + 1)]
 
 
 def _on_page(box: Box, window: Window, width: int, height: int) -> Box:
