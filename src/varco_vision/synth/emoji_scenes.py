@@ -250,9 +250,9 @@ def _spot(
         under = order[y : y + drawing.height, x : x + drawing.width][solid]
         hidden = np.bincount(under, minlength=len(areas) + 1)[1:]
         seen = np.bincount(order.ravel(), minlength=len(areas) + 1)[1:]
-        if all(s - h >= (1 - config.overlap) * a for s, h, a in zip(seen, hidden, areas, strict=True)):
-            if thing.category != "shape" or _stands_out(image, drawing, x, y):
-                return drawing, x, y, solid
+        free = all(s - h >= (1 - config.overlap) * a for s, h, a in zip(seen, hidden, areas, strict=True))
+        if free and (thing.category != "shape" or _stands_out(image, drawing, x, y)):
+            return drawing, x, y, solid
     return None
 
 

@@ -2,7 +2,8 @@
 
 A core is one line. Marks in it are spread out (every combination becomes a template for `korean.fill`):
 
-    Korean   <in>   nothing, "그림에서 ", "사진에서 ", "이 이미지에서 "      <줘>   " 줘.", " 주세요.", " 줄래?" ...
+    Korean   <in>   nothing, "그림에서 ", "사진에서 ", "이 이미지에서 "      <at>   the same with 에
+             <줘>   " 줘.", " 주세요.", " 줄래?" ...
              <있?>  "있나요?", "있어?", "있는지 알려 줘." ...             <뭐?>  "무엇인가요?", "뭐야?" ...
              <=?>   the copula as a question behind a word or a slot: "몇 개<=?>", "몇 {unit}<=?>"
              <돼?>  "되나요?", "돼?" ...                               <여?>  "보이나요?", "보여?" ... behind a stem in 이
@@ -29,6 +30,7 @@ LANGUAGES = ("ko", "en")
 EVAL_CORES = 25  # percent, at least one of each list, never the first
 _KO = {
     "in": ("", "그림에서 ", "사진에서 ", "이 이미지에서 "),
+    "at": ("", "그림에 ", "사진에 ", "이 이미지에 "),
     "줘": (" 줘.", " 주세요.", " 줄래?", " 주시겠어요?", " 주십시오."),
     "있?": ("있나요?", "있어?", "있어요?", "있습니까?", "있는지 알려 줘.", "있는지 말해 주세요."),
     "뭐?": ("무엇인가요?", "뭐야?", "뭐예요?", "무엇입니까?", "뭔지 알려 줘.", "무엇인지 말해 주세요."),

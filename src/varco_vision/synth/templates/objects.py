@@ -6,7 +6,7 @@ CAPTION_SHORT = wording(
     "caption_short",
     """
     이 이미지를 짧게 설명해<줘>
-    <in>무엇이 <있?>
+    <at>무엇이 <있?>
     그림을 한 문장으로 설명해<줘>
     이 사진을 간단히 묘사해<줘>
     이미지에 어울리는 짧은 설명을 써<줘>
@@ -156,7 +156,7 @@ COUNT_ALL = wording(
 COUNT_NAMED = wording(
     "count_named",
     """
-    <in>{name|은/는} 몇 {unit} <있?>
+    <at>{name|은/는} 몇 {unit} <있?>
     {name|이/가} 몇 {unit}<=?>
     {name}의 수를 세어<줘>
     <in>{name|이/가} 모두 몇 {unit} 보<여?>

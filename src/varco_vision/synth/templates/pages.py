@@ -176,11 +176,11 @@ DIFFERENCE = wording(
 COUNT_IF = wording(
     "count_if",
     """
-    {column|이/가} {limit}보다 {high} {row|은/는} 몇 개<=?>
-    {column|이/가} {limit}보다 {high} {row|이/가} 몇 개 <있?>
+    {column|이/가} {limit}보다 {high} {row|은/는} 몇 {unit}<=?>
+    {column|이/가} {limit}보다 {high} {row|이/가} 몇 {unit} <있?>
     {column|이/가} {limit|을/를} 기준으로 더 {high} {row}의 수를 세어<줘>
-    {limit}보다 {column|이/가} {high} {row}의 개수를 알려<줘>
-    {limit}보다 {column|이/가} {high} 것은 모두 몇 개<=?>
+    {limit}보다 {column|이/가} {high} {row}의 수를 알려<줘>
+    {limit}보다 {column|이/가} {high} 것은 모두 몇 {unit}<=?>
     {row} 가운데 {column|이/가} {limit}보다 {high} 것의 수를 말해<줘>
     """,
     """
@@ -195,12 +195,12 @@ COUNT_IF = wording(
 HOW_MANY_ROWS = wording(
     "how_many_rows",
     """
-    표에 {row|이/가} 몇 개 <있?>
-    표에 나온 {row|은/는} 모두 몇 개<=?>
+    표에 {row|이/가} 몇 {unit} <있?>
+    표에 나온 {row|은/는} 모두 몇 {unit}<=?>
     {row}의 수를 세어<줘>
-    표의 {row|은/는} 전부 몇 개<=?>
-    {row|이/가} 몇 개 적혀 있는지 알려<줘>
-    이 표는 {row|을/를} 몇 개 다루는지 말해<줘>
+    표의 {row|은/는} 전부 몇 {unit}<=?>
+    {row|이/가} 몇 {unit} 적혀 있는지 알려<줘>
+    이 표는 {row|을/를} 몇 {unit} 다루는지 말해<줘>
     """,
     """
     How many {rows} does the table list?
@@ -343,5 +343,48 @@ TREND = wording(
     ? whether {series} is higher in {last} than in {first}
     Comparing {first} and {last}, did {series} increase?
     ! check whether {series} grew from {first} to {last}
+    """,
+)
+
+PAGE_SHORT = wording(
+    "page_caption_short",
+    """
+    이 이미지를 짧게 설명해<줘>
+    이것이 무엇인지 짧게 설명해<줘>
+    무엇에 관한 것인지 한 문장으로 말해<줘>
+    이 자료를 간단히 소개해<줘>
+    여기에 무엇이 나와 있는지 짧게 말해<줘>
+    내용을 한두 문장으로 요약해<줘>
+    무엇을 찍은 사진인지 간단히 알려<줘>
+    """,
+    """
+    ! describe this image briefly
+    What is this about, in short?
+    ! say in a sentence what this is
+    ! summarize this in one or two sentences
+    ! introduce this page briefly
+    ? what this image is about
+    ! give a short summary of what is shown
+    """,
+)
+PAGE_LONG = wording(
+    "page_caption_long",
+    """
+    이 이미지를 자세히 설명해<줘>
+    적혀 있는 내용을 자세히 정리해<줘>
+    나와 있는 정보를 빠짐없이 말해<줘>
+    내용을 하나하나 풀어서 설명해<줘>
+    여기에 담긴 정보를 자세히 알려<줘>
+    중요한 내용을 모두 넣어서 설명해<줘>
+    이 자료의 내용을 구체적으로 설명해<줘>
+    """,
+    """
+    ! describe this image in detail
+    ! explain everything that is written here
+    ! go through all the information on this page
+    ! describe the contents in full
+    What does this say? Please give all the details.
+    ! give a detailed summary with all important facts
+    ! report the contents completely
     """,
 )

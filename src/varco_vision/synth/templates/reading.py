@@ -5,7 +5,7 @@ from varco_vision.synth.phrasing import wording
 READ_ALL = wording(
     "read_all",
     """
-    <in>뭐라고 적혀 <있?>
+    <at>뭐라고 적혀 <있?>
     적힌 글자를 읽어<줘>
     쓰여 있는 글을 그대로 옮겨<줘>
     <in>무슨 글자가 보<여?>
@@ -86,7 +86,7 @@ TEXT_PRESENT = wording(
 COUNT_WORDS = wording(
     "count_words",
     """
-    <in>단어가 몇 개<=?>
+    <in>보이는 단어는 몇 개<=?>
     적힌 단어는 모두 몇 개<=?>
     띄어 쓴 단어의 수를 세어<줘>
     단어가 몇 개 적혀 <있?>

@@ -1,0 +1,1 @@
+"""Pages of paper: letters, notices, articles, receipts, forms, price lists and name cards."""
