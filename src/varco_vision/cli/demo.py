@@ -32,6 +32,7 @@ EPILOG = """Examples:
 
   varco-vision demo --resume"""
 
+SHIPPED = {"n_scenes": 20, "n_words": 30, "n_text": 30}  # questions on the model that comes with the package
 QUESTIONS = (("ko", "이미지를 설명해줘."), ("en", "Describe the image."))
 
 
@@ -46,11 +47,11 @@ def demo(
     resume: Annotated[bool, typer.Option("--resume", help="Go on with what is in --out.")] = False,
     processes: Annotated[int, typer.Option(min=0, help="Processes; 0: one a core or GPU.")] = 0,
 ) -> None:
-    """Train a small model from nothing on this machine and see what it learned.
+    """See the shipped model at work, then train a small one from nothing on this machine and see what it learned.
 
-    A set of pictures is made, `nano` goes through stages 0 to 4, is measured before and after each on pictures and texts
-    that it has not seen, and answers questions in Korean and English. OUT/report.html shows all of it. About twelve
-    minutes on two cores.
+    The model that comes with the package answers questions. Then a set of pictures is made, `nano` goes through stages 0
+    to 4, is measured before and after each on pictures and texts that it has not seen, and answers questions in Korean
+    and English. OUT/report.html shows all of it. About ten minutes on two cores.
     """
     from varco_vision.cli.train import refuse_overwriting, spawn
     from varco_vision.train.recipe import find, read
@@ -76,12 +77,34 @@ def run_demo(recipe: Recipe, out: Path, world: World, resume: bool, own: dict[st
     if not recipe.evaluation:
         raise InputError(f"recipe '{recipe.name}' has no 'evaluation' section, which the demo needs")
     samples = make_evaluation(recipe, out, world)
+    shipped = show_shipped(out, world, resume, clock)
     judge = Judge(samples, out, resume, clock)
     run = Run(recipe, out, world, resume=resume, after=judge)
     stages = run.stages(0, max(s.stage for s in recipe.stages))
     if world.leads:
-        finish(out, recipe, [s.to_dict() for s in stages], judge, own)
+        finish(out, recipe, [s.to_dict() for s in stages], judge, own, shipped)
     world.barrier()
+
+
+def show_shipped(out: Path, world: World, resume: bool, clock: Clock) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """Scores and gallery of the model inside the package, on unseen pictures of the world that it was trained for."""
+    from varco_vision.eval.report import results_dict
+    from varco_vision.infer.api import VarcoVision
+    from varco_vision.model import checkpoint
+    from varco_vision.synth.sources import evaluation_set
+
+    loaded = checkpoint.load(checkpoint.default_path(), device=str(world.device))
+    recipe = loaded.record["recipe"]
+    samples = evaluation_set(**{**recipe["evaluation"], **SHIPPED, "seed": 4711})
+    judge = Judge(samples, out, resume, clock)
+    name = f"{recipe['name']} (shipped)"
+    judge(name, loaded, world)
+    if not world.leads:
+        return {}, []
+    found = results_dict([], judge.scores, 0.0, "")
+    table = {key: found[key][name] for key in ("scores", "intervals", "counts")}
+    pictures = gallery(VarcoVision(loaded), samples, {}, out / "pictures" / "shipped", each=1)
+    return {"name": name, **table, "n_eval": len(samples)}, pictures
 
 
 def make_evaluation(recipe: Recipe, out: Path, world: World) -> list[Sample]:
@@ -160,7 +183,14 @@ def summary(scores: Scores) -> str:
     return ", ".join(lines)
 
 
-def finish(out: Path, recipe: Recipe, stages: list[dict[str, Any]], judge: Judge, own: dict[str, Image.Image]) -> None:
+def finish(
+    out: Path,
+    recipe: Recipe,
+    stages: list[dict[str, Any]],
+    judge: Judge,
+    own: dict[str, Image.Image],
+    shipped: tuple[dict[str, Any], list[dict[str, Any]]],
+) -> None:
     """Answers about pictures, results.json and report.html."""
     from varco_vision.eval.report import results_dict, write_report
     from varco_vision.infer.api import VarcoVision
@@ -169,21 +199,24 @@ def finish(out: Path, recipe: Recipe, stages: list[dict[str, Any]], judge: Judge
     assert judge.last is not None
     pictures = gallery(VarcoVision(judge.last), judge.samples, own, out / "pictures")
     results = results_dict(stages, judge.scores, judge.clock.seconds(), f"varco-vision demo --recipe {recipe.name}")
+    results["shipped"] = shipped[0]
     write_json(out / "results.json", results)
-    page = write_report(results, out, pictures)
+    page = write_report(results, out, pictures, shipped[1])
     note(f"model:   {out / recipe.stages[-1].name / 'model'}")
     note(f"results: {out / 'results.json'}")
     note(f"report:  {page}")
 
 
-def gallery(vv: Any, samples: Sequence[Sample], own: dict[str, Image.Image], directory: Path) -> list[dict[str, Any]]:
-    """Pictures with questions, answers and boxes: the first questions of each task and language, then the user's."""
+def gallery(
+    vv: Any, samples: Sequence[Sample], own: dict[str, Image.Image], directory: Path, each: int = 2
+) -> list[dict[str, Any]]:
+    """Pictures with questions, answers and boxes: the first `each` of every task and language, then the user's."""
     from varco_vision import pictures
     from varco_vision.infer.drawing import draw
 
     directory.mkdir(parents=True, exist_ok=True)
     entries = []
-    for sample in showpieces(samples):
+    for sample in showpieces(samples, each):
         picture = pictures.load(sample.images[0]) if sample.images else None
         question, gold = text_of(sample.messages[-2]), text_of(sample.messages[-1])
         entries.append(entry(picture, question, vv.chat(picture, question), sample.task, sample.lang, gold))

@@ -109,18 +109,22 @@ def results_dict(
 # --- the page ------------------------------------------------------------------------------------------------------
 
 
-def write_report(results: Results, out_dir: str | Path, pictures: Sequence[Picture] = ()) -> Path:
+def write_report(
+    results: Results, out_dir: str | Path, pictures: Sequence[Picture] = (), shipped: Sequence[Picture] = ()
+) -> Path:
     """Write OUT/report.html and return its path.
 
     results: as `results_dict` makes them; only "stages" and "scores" must be there. pictures: the gallery, mappings with
     "picture" (PIL image or None), "question" (with markup), "answer" (`Answer`), "gold" (text with markup, or None:
     not judged), "task", "lang", and where wanted "name" and "sample" (judged instead of question and gold).
+    shipped: the same of the model that comes with the package, whose results stand under results["shipped"].
     """
     for key in ("stages", "scores"):
         if key not in results:
             raise InputError(f"the results have no {key!r}, found {sorted(results)}; make them with results_dict")
     body = [
         _header(results),
+        _shipped(results, shipped),
         _stages(results),
         _curves(results["stages"]),
         _charts(results),
@@ -264,6 +268,16 @@ def _charts(results: Results) -> str:
 
 def _table(results: Results) -> str:
     """Every metric, language and stage with n and the 95 % interval."""
+    note = (
+        '<p class="quiet">Each cell: score and 95 % interval. Answers are greedy; what cannot be read from an answer is '
+        "wrong and counted. n is the number of samples: questions, or pictures where words or characters are counted. "
+        "Shares have Wilson intervals; means and micro rates are bootstrapped over samples.</p>"
+    )
+    table = _score_table(results)
+    return _section("Scores", "점수", note, table) if table else ""
+
+
+def _score_table(results: Results) -> str:
     scores = results["scores"]
     used = {metric for table in scores.values() for metric in table}
     metrics = [m for m in own.METRICS if m in used] + sorted(used - own.METRICS.keys())
@@ -284,12 +298,7 @@ def _table(results: Results) -> str:
             rows.append(f'<tr>{name}<td class="{lang}-text">{LANGUAGE_NAMES[lang]}</td>{n}{cells}</tr>')
     head = "".join(f'<th class="n">{escape(stage)}</th>' for stage in scores)
     table = f'<div class="scroll"><table><thead><tr><th>Metric</th><th>Language</th><th class="n">n</th>{head}</tr></thead><tbody>{"".join(rows)}</tbody></table></div>'
-    note = (
-        '<p class="quiet">Each cell: score and 95 % interval. Answers are greedy; what cannot be read from an answer is '
-        "wrong and counted. n is the number of samples: questions, or pictures where words or characters are counted. "
-        "Shares have Wilson intervals; means and micro rates are bootstrapped over samples.</p>"
-    )
-    return _section("Scores", "점수", note, table) if rows else ""
+    return table if rows else ""
 
 
 def _cell(results: Results, stage: str, metric: str, lang: str) -> str:
@@ -365,12 +374,29 @@ def _reproduce(results: Results) -> str:
     return _section("Reproduce", "다시 해 보기", command, note, f'<dl class="facts">{used}</dl>')
 
 
+def _shipped(results: Results, pictures: Sequence[Picture]) -> str:
+    """The model that comes with the package: its answers, and its scores on questions of its own world."""
+    found = results.get("shipped")
+    if not found:
+        return ""
+    note = (
+        f"<p>{escape(found['name'])}, trained before and shipped; {found['n_eval']} questions on unseen pictures.</p>"
+    )
+    table = {**found, "scores": {found["name"]: found["scores"]}, "intervals": {found["name"]: found["intervals"]}}
+    table["counts"] = {found["name"]: found["counts"]}
+    return _section("The shipped model at work", "함께 제공되는 모델", note, *_cards(pictures), _score_table(table))
+
+
 # --- gallery -------------------------------------------------------------------------------------------------------
 
 
 def _gallery(pictures: Sequence[Picture]) -> str:
-    if not pictures:
-        return ""
+    return (
+        _section("Answers of the model trained here", "여기서 학습한 모델의 답", *_cards(pictures)) if pictures else ""
+    )
+
+
+def _cards(pictures: Sequence[Picture]) -> list[str]:
     cards = [_card(item) for item in pictures]
     right = sum('class="verdict right"' in card for card in cards)
     judged = right + sum('class="verdict wrong"' in card for card in cards)
@@ -385,7 +411,7 @@ def _gallery(pictures: Sequence[Picture]) -> str:
     for task, found in groups.items():
         english, korean = TASK_NAMES.get(task, ("Your pictures", "직접 준 그림"))
         content.append(f'<h3>{escape(english)}{_korean(korean)}</h3><div class="gallery">{"".join(found)}</div>')
-    return _section("Answers", "모델의 답", note, *content)
+    return [note, *content]
 
 
 def _card(item: Picture) -> str:
