@@ -11,7 +11,7 @@ import pytest
 
 SOURCE = Path(__file__).parent.parent / "src" / "varco_vision"
 ORDER = [
-    "errors", "geometry", "markup", "pictures", "chat", "model", "data", "synth", "train", "infer", "eval", "bench",
+    "errors", "geometry", "markup", "pictures", "chat", "model", "data", "synth", "train", "infer", "eval", "convert", "bench",
     "serve", "cli",
 ]  # fmt: skip
 FILES = sorted(SOURCE.rglob("*.py"))

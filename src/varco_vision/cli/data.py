@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from varco_vision.cli import common, data_check, data_make
+from varco_vision.cli import common, data_check, data_convert, data_make
 
 app = common.new_app(no_args_is_help=True, help="Make, check, convert, count and look at training data.")
 
@@ -14,5 +14,6 @@ def group() -> None:
 
 app.command()(data_make.make)
 app.command()(data_check.validate)
+app.command()(data_convert.convert)
 app.command()(data_check.stats)
 app.command()(data_check.preview)
