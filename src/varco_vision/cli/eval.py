@@ -9,15 +9,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from varco_vision.cli import common, eval_files
+from varco_vision.cli import common, eval_files, eval_tasks
 from varco_vision.errors import InputError
 
 if TYPE_CHECKING:
     from varco_vision.data.sample import Sample
     from varco_vision.eval.own import Scores
+    from varco_vision.infer.api import VarcoVision
 
 app = common.new_app(no_args_is_help=True, help="Measure models.")
 eval_files.attach(app)
+eval_tasks.attach(app)
 OWN_TASKS = ("grounding", "absent", "referring", "counting", "vqa")
 
 
@@ -35,9 +37,29 @@ def run(
     own: Annotated[
         int | None, typer.Option("--own", metavar="N", min=1, help="Make a set: N pictures, N texts to read, N facts.")
     ] = None,
+    tasks: Annotated[
+        str | None, typer.Option("--tasks", metavar="A,B", help="Evaluation sets by name; see: eval list.")
+    ] = None,
+    data_dir: Annotated[
+        Path | None,
+        typer.Option("--data-dir", metavar="DIR", help="--tasks: a folder with the sets, instead of the hub."),
+    ] = None,
+    protocol: Annotated[
+        str, typer.Option("--protocol", metavar="NAME,NAME", help="--tasks: the rules, one or several; see: eval list.")
+    ] = "strict",
+    limit: Annotated[int | None, typer.Option("--limit", min=1, help="--tasks: the first N questions only.")] = None,
+    revision: Annotated[
+        str | None, typer.Option("--revision", help="--tasks: revision of the sets on the hub.")
+    ] = None,
+    max_tiles: Annotated[
+        int | None, typer.Option("--max-tiles", min=1, help="--tasks: at most N tiles a picture, in all sets.")
+    ] = None,
+    judge_endpoint: eval_tasks.EndpointOption = None,
+    judge_model: eval_tasks.JudgeOption = None,
+    judge_swap: eval_tasks.SwapOption = False,
     seed: Annotated[int, typer.Option("--seed", help="Seed of the set that --own makes.")] = 1000,
     out: Annotated[
-        Path | None, typer.Option("--out", metavar="DIR", help="Write scores.json and records.jsonl (every answer).")
+        Path | None, typer.Option("--out", metavar="DIR", help="Where scores and every answer go; --tasks needs it.")
     ] = None,
     as_json: common.JsonOption = False,
     device: common.DeviceOption = "auto",
@@ -50,15 +72,31 @@ def run(
     """Ask a model every question of a set, greedily, and score the answers.
 
     Prints the protocol (rules, set, its digest, seed, model) and a table: score, 95 % interval, number of samples.
+    With --tasks every answer is kept in --out: a run that was stopped goes on there, and `eval score` needs no model.
 
     \b
     Example:
       varco-vision eval run --model runs/nano/basic/model --own 100
       varco-vision eval run --data my-questions.jsonl --out scores --json
+      varco-vision eval run --tasks k_mmbench,k_dtcbench --data-dir sets --protocol strict,lmms-0.7.3 --out scores
     """
-    if (data is None) == (own is None):
-        raise InputError("give either --data FILE.jsonl or --own N, the set to measure on")
+    if sum(given is not None for given in (data, own, tasks)) != 1:
+        raise InputError("give one of --tasks A,B, --data FILE.jsonl and --own N, the set to measure on")
     _check_out(out)
+    if tasks is not None:
+        if out is None:
+            raise InputError("--tasks needs --out DIR, where every answer is kept")
+
+        def opened() -> VarcoVision:
+            vision = common.open_model(model, device, dtype)
+            vision.engine.batch_size = batch_size
+            return vision
+
+        plan = eval_tasks.Plan(
+            tasks, protocol, data_dir, out, revision, limit, max_new_tokens, max_tiles, judge_endpoint, judge_model, judge_swap
+        )  # fmt: skip
+        eval_tasks.run(plan, opened, as_json)
+        return
     samples, name = _from_file(data) if data is not None else _made(own or 1, seed)
     vision = common.open_model(model, device, dtype)
     vision.engine.batch_size = batch_size
@@ -89,7 +127,8 @@ def show(as_json: common.JsonOption = False) -> None:
 
     if as_json:
         metrics = {name: {"meaning": m.meaning, "higher_is_better": m.higher_is_better} for name, m in METRICS.items()}
-        common.print_json({"protocol": PROTOCOL, "max_new_tokens": LIMITS, "metrics": metrics})
+        told = {"protocol": PROTOCOL, "max_new_tokens": LIMITS, "metrics": metrics}
+        common.print_json({**told, "sets": eval_tasks.listing()})
         return
     typer.echo(f"protocol {PROTOCOL}: greedy answers; what cannot be read from an answer is wrong and counted\n")
     typer.echo("tasks, with the longest answer in tokens")
@@ -98,6 +137,7 @@ def show(as_json: common.JsonOption = False) -> None:
     typer.echo("\nmetrics")
     for name, metric in METRICS.items():
         typer.echo(f"  {name:<22} {metric.meaning}{'' if metric.higher_is_better else ' (lower is better)'}")
+    eval_tasks.print_listing()
 
 
 def _check_out(out: Path | None) -> None:

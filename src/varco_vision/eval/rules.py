@@ -16,6 +16,7 @@ from varco_vision.eval import extract
 
 Options = Mapping[str, str]
 Reader = Callable[[str, Options], str | None]
+UNKNOWN = "\0"  # text of an option whose text is not known: found in no answer
 
 # What lmms-eval 0.7.3 takes for the announcement of an answer, in lower case.
 LMMS_PHRASES = tuple(
@@ -42,14 +43,17 @@ def first_character(answer: str, options: Options) -> str | None:
     return letter if letter in options else None
 
 
-def mmstar_2025(answer: str, options: Options) -> str | None:
-    """lmms-eval on K-MMStar until April 2026: the answer begins with "B", "(B", "옵션 B" or "정답은 B" (case ignored)."""
-    text = answer.lower().strip().replace("\n", " ")
-    for letter in options:
-        small = letter.lower()
-        if text.startswith((small, f"({small}", f"옵션 {small}", f"정답은 {small}")):
-            return letter
-    return None
+def mmstar_2025(announcements: tuple[str, ...]) -> Reader:
+    """lmms-eval on MMStar until April 2026: the answer begins with "B", "(B" or an announcement and "B" (case ignored)."""
+
+    def read(answer: str, options: Options) -> str | None:
+        text = answer.lower().replace("\n", " ").strip()
+        for letter in options:
+            if text.startswith(tuple(f"{lead}{letter.lower()}" for lead in ("", "(", *announcements))):
+                return letter
+        return None
+
+    return read
 
 
 def lmms_letter(answer: str, options: Options) -> str | None:
@@ -149,7 +153,7 @@ def strict(answer: str, options: Options) -> str | None:
     """Ours: `extract.choice` with the options' texts."""
     if not options:
         return None
-    return extract.choice(answer, "".join(options), {k: v for k, v in options.items() if v})
+    return extract.choice(answer, "".join(options), {k: v for k, v in options.items() if v not in ("", UNKNOWN)})
 
 
 @dataclass(frozen=True)
@@ -173,7 +177,11 @@ SCORERS = {
         Scorer("first-letter", first_character, "lmms-eval on SEED, K-SEED, K-DTCBench: the first character"),
         Scorer("lmms", lmms_letter, "lmms-eval 0.7.3's general rule (MMStar, K-MMStar)"),
         Scorer("lmms-mmbench", lmms_mmbench_static, "lmms-eval 0.7.3 on MMBench without a language model"),
-        Scorer("mmstar-2025", mmstar_2025, "lmms-eval on K-MMStar until April 2026"),
+        Scorer("mmstar-2025", mmstar_2025(("옵션 ", "정답은 ")), "lmms-eval on K-MMStar until April 2026"),
+        Scorer("mmstar-2025-en", mmstar_2025(("option ", "the answer is ")), "lmms-eval on MMStar until April 2026"),
         Scorer("vlmevalkit", vlmevalkit, "VLMEvalKit, exact_matching"),
     )
 }
+
+# The columns of every table: one generation, read by all of them.
+COMPARED = ("strict", "first-letter", "lmms", "lmms-mmbench", "mmstar-2025", "vlmevalkit")
