@@ -31,6 +31,10 @@ EXTRAS = {  # distribution -> what it adds, how to install it
     "tensorboard": ("training curves in a browser", "pip install 'varco-vision-open[train]'"),
     "pypdfium2": ("OCR of PDF files", "pip install 'varco-vision-open[ocr]'"),
     "pikepdf": ("searchable PDF from OCR", "pip install 'varco-vision-open[ocr]'"),
+    "shapely": ("PopEval", "pip install 'varco-vision-open[eval]'"),
+    "sacrebleu": ("chrF of named regions", "pip install 'varco-vision-open[eval]'"),
+    "cleval": ("CLEval (a C compiler is needed)", "pip install 'varco-vision-open[cleval]'"),
+    "lm-eval": ("text tasks of lm-evaluation-harness", "pip install 'varco-vision-open[kept]'"),
     "ray": ("OCR over a cluster", "pip install 'varco-vision-open[ray]'"),
     "koreanize-matplotlib": ("a Korean font where the system has none", "pip install koreanize-matplotlib"),
 }

@@ -43,7 +43,7 @@ def ocr(
     missing: Annotated[
         bool, typer.Option("--missing", help="Pages without an answer count as read empty; else they are an error.")
     ] = False,
-    with_cleval: Annotated[bool, typer.Option("--cleval", help="CLEval too (extra: eval).")] = False,
+    with_cleval: Annotated[bool, typer.Option("--cleval", help="CLEval too (extra: cleval).")] = False,
     out: OutOption = None,
     as_json: common.JsonOption = False,
 ) -> None:

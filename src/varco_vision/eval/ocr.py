@@ -251,7 +251,7 @@ def cleval(
         from cleval import CLEvalMetric
     except ImportError as error:
         raise InputError(
-            f"CLEval could not be loaded ({error}); install the extra: pip install 'varco-vision-open[eval]'"
+            f"CLEval could not be loaded ({error}); install the extra: pip install 'varco-vision-open[cleval]'"
         ) from error
     metric = CLEvalMetric(
         case_sensitive=case_sensitive,
