@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from PIL import Image
 
@@ -19,6 +20,7 @@ from varco_vision.model.checkpoint import Loaded
 
 PictureKey = tuple[bytes, bool, tuple[int, int]]  # equal for pictures with the same pixels and the same views
 _FREE = nullcontext()
+_LONGEST: WeakKeyDictionary[Any, int] = WeakKeyDictionary()  # tokenizer -> letters of its longest token
 MOST_TOP = 20  # alternatives that may be reported for each token
 
 
@@ -88,6 +90,7 @@ def prepare(request: Request, loaded: Loaded, index: int = 0, guard: AbstractCon
     if not 0 <= request.top_log_probs <= MOST_TOP:
         raise InputError(f"request {index} asks for {request.top_log_probs} alternatives a token; 0 to {MOST_TOP} are")
     anyres = loaded.anyres if request.max_tiles is None else loaded.anyres.limited(request.max_tiles)
+    _refuse_hopeless(request, loaded, index)
     plans = plan_sample([image.size for image in images], anyres, single=request.single_view)
     counts = [plan.token_count for plan in plans]
     with guard:
@@ -104,6 +107,27 @@ def prepare(request: Request, loaded: Loaded, index: int = 0, guard: AbstractCon
     length = rendered.image_starts[-1] + counts[-1] if counts else 0
     prefix = _prefix_key(rendered.ids[:length], keys) if counts else b""
     return Prompt(index, request, rendered.ids, rendered.image_starts, plans, images, keys, limit, prefix, length)
+
+
+def _refuse_hopeless(request: Request, loaded: Loaded, index: int) -> None:
+    """A text that cannot fit however it is cut into tokens is refused before minutes are spent on cutting it."""
+    longest = _LONGEST.get(loaded.tokenizer)
+    if longest is None:
+        longest = _LONGEST[loaded.tokenizer] = max(map(len, loaded.tokenizer.get_vocab()))
+    characters = sum(_characters(message) for message in request.messages)
+    if characters > 4 * longest * loaded.context:  # composing (NFC) makes at most three letters one
+        raise InputError(
+            f"the texts of request {index} have {characters:,} characters, far more than the {loaded.context - 1} tokens "
+            "that the model reads; give a shorter text"
+        )
+
+
+def _characters(message: dict[str, Any]) -> int:
+    content = message.get("content") if isinstance(message, dict) else None
+    if isinstance(content, str):
+        return len(content)
+    texts = [part.get("text") for part in content if isinstance(part, dict)] if isinstance(content, list) else []
+    return sum(len(text) for text in texts if isinstance(text, str))
 
 
 def _image_parts(message: dict[str, Any]) -> int:
