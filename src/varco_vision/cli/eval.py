@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -86,20 +87,13 @@ def run(
     if tasks is not None:
         if out is None:
             raise InputError("--tasks needs --out DIR, where every answer is kept")
-
-        def opened() -> VarcoVision:
-            vision = common.open_model(model, device, dtype)
-            vision.engine.batch_size = batch_size
-            return vision
-
         plan = eval_tasks.Plan(
             tasks, protocol, data_dir, out, revision, limit, max_new_tokens, max_tiles, judge_endpoint, judge_model, judge_swap
         )  # fmt: skip
-        eval_tasks.run(plan, opened, as_json)
+        eval_tasks.run(plan, partial(_opened, model, device, dtype, batch_size), as_json)
         return
     samples, name = _from_file(data) if data is not None else _made(own or 1, seed)
-    vision = common.open_model(model, device, dtype)
-    vision.engine.batch_size = batch_size
+    vision = _opened(model, device, dtype, batch_size)
     from varco_vision.eval import own as rules
 
     limits = None if max_new_tokens is None else dict.fromkeys(rules.LIMITS, max_new_tokens)
@@ -113,6 +107,12 @@ def run(
         common.print_json(result)
     else:
         print_table(result)
+
+
+def _opened(model: str | None, device: str, dtype: str, batch_size: int) -> VarcoVision:
+    vision = common.open_model(model, device, dtype)
+    vision.engine.batch_size = batch_size
+    return vision
 
 
 @app.command("list")
