@@ -12,7 +12,7 @@ from PIL import Image
 from varco_vision.errors import InputError
 from varco_vision.synth import degrade, strings
 from varco_vision.synth.rng import stable_hash
-from varco_vision.synth.typeset import drawable, faces, pick_face, style_seed
+from varco_vision.synth.typeset import HAND, drawable, faces, pick_face, style_seed
 
 KINDS = ("bar", "barh", "grouped", "stacked", "line", "pie", "scatter")
 KIND_NAMES = {
@@ -132,7 +132,7 @@ def _names(rng: random.Random, theme: Theme, lang: str, count: int, split: str) 
         first = rng.randint(1, 13 - count)
         return [f"{m}월" if lang == "ko" else strings._MONTHS_EN[m - 1][:3] for m in range(first, first + count)]
     if theme.names == "places":
-        pool = [p for p in strings.PLACES[lang] if strings.belongs("table place", p, split)]
+        pool = strings.own("table place", strings.PLACES[lang], split)
     elif theme.names == "goods":
         pool = [g[index] for trade in strings.GOODS.values() for g in trade if strings.belongs("goods", g[0], split)]
     else:
@@ -174,7 +174,8 @@ def chart(rng: random.Random, config: ChartConfig) -> Chart:
     values = _values(rng, theme, kind, max(1, len(chosen)), len(names))
     title = theme.ko if lang == "ko" else theme.en
     made = Chart(
-        kind, theme, lang, rng.choice(layout_names(config.split)), rng.random() < config.hand, kind == "pie" or rng.random() < config.labels,
+        kind, theme, lang, rng.choice(layout_names(config.split)), rng.random() < config.hand,
+        kind == "pie" or (rng.random() < config.labels and not (kind in ("line", "scatter") and several)),
         title, names, [s[index] for s in chosen], values, Image.new("RGB", (1, 1)),
     )  # fmt: skip
     _draw(rng, config, made)
@@ -196,6 +197,8 @@ def _draw(rng: random.Random, config: ChartConfig, made: Chart) -> None:
     fonts = faces(config.split, "hand" if made.hand else "text")
     fonts = tuple(f for f in fonts if drawable(f, everything)) or faces(config.split, "text")
     font = pick_face(rng, fonts, everything)
+    if HAND.search(font.rsplit("/", 1)[-1]):
+        px = round(px * 1.35)  # written faces are small for their size
     rc: dict[str, Any] = {"axes.unicode_minus": False, "path.sketch": (1.2, 110, 3) if made.hand else None}
     with matplotlib.rc_context(rc):
         figure = Figure(figsize=(size[0] / _DPI, size[1] / _DPI), dpi=_DPI)
@@ -214,6 +217,7 @@ def _draw(rng: random.Random, config: ChartConfig, made: Chart) -> None:
         for text in figure.findobj(Text):
             factor = 1.25 if text is axes.title else 1.0
             text.set_fontproperties(FontProperties(fname=font, size=px * factor * 72 / _DPI))
+        _readable_on_marks(axes, made, marks)
         figure.tight_layout()
         canvas.draw()
         pixels = np.asarray(canvas.buffer_rgba())[..., :3].copy()
@@ -283,7 +287,9 @@ def _plot(
                     axes.annotate(str(value), (i, value), xytext=(0, 6), textcoords="offset points", ha="center")
         axes.set_xticks(range(k), made.names)
         axes.margins(y=0.2)
-    if made.kind != "barh" and made.kind not in ("line", "scatter"):
+    if made.kind == "barh":
+        axes.set_xlim(0, axes.get_xlim()[1] * 1.12)
+    elif made.kind not in ("line", "scatter"):
         axes.set_ylim(0, axes.get_ylim()[1] * (1.3 if made.series else 1.1))
     if look.random() < 0.5:
         axes.grid(True, axis="x" if made.kind == "barh" else "y", alpha=0.4)
@@ -291,6 +297,16 @@ def _plot(
     if look.random() < 0.5:
         axes.spines[["top", "right"]].set_visible(False)
     return marks
+
+
+def _readable_on_marks(axes: Any, made: Chart, marks: list[tuple[Any, int, int]]) -> None:
+    """White writing on dark wedges and dark parts of stacked bars."""
+    if made.kind not in ("pie", "stacked") or not made.labelled:
+        return
+    inside = [text for text in axes.texts if text.get_text() not in made.names]
+    for text, (mark, _, _) in zip(inside, marks, strict=False):
+        r, g, b, _ = mark.get_facecolor()
+        text.set_color("white" if 0.299 * r + 0.587 * g + 0.114 * b < 0.5 else "black")
 
 
 def _measure(figure: Any, axes: Any, made: Chart, marks: list[tuple[Any, int, int]], renderer: Any) -> None:

@@ -20,6 +20,7 @@ from varco_vision.synth import preference, wording
 from varco_vision.synth import questions as q
 from varco_vision.synth.fonts import split_fonts
 from varco_vision.synth.questions import FAMILIES, LANGUAGES, Question, QuestionConfig, check_families, choose
+from varco_vision.synth.registry_extra import EXTRA, options_of
 from varco_vision.synth.rng import SPLITS, stream
 from varco_vision.synth.scenes import Scene, SceneConfig, make_scene
 from varco_vision.synth.text_wording import TEXT
@@ -275,19 +276,22 @@ SOURCES: dict[str, Callable[..., Source]] = {
     "text": TextWorld,
     "preferences": Preferences,
     "pages": Pages,
+    **EXTRA,
 }
 
 
 def source_options(name: str) -> tuple[str, ...]:
     """The names of all options that a source understands."""
     _known(name, tuple(SOURCES), "source")
+    if name in EXTRA:
+        return options_of(name)
     parameters = inspect.signature(SOURCES[name]).parameters
     own = [p.name for p in parameters.values() if p.kind is not p.VAR_KEYWORD and p.name not in ("seed", "split")]
     return (*own, *(WORLD_OPTIONS if any(p.kind is p.VAR_KEYWORD for p in parameters.values()) else ()))
 
 
 def make_source(name: str, seed: int, split: str = "train", **options: Any) -> Source:
-    """An endless source of samples: "scenes", "words", "captions", "text", "preferences" or "pages".
+    """An endless source of samples: "scenes", "words", "captions", "text", "preferences", "pages", or one of `EXTRA`.
 
     InputError for an unknown name, split or option, naming the nearest known one.
     """

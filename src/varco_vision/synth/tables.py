@@ -172,7 +172,7 @@ def _row_names(rng: random.Random, topic: Topic, lang: str, count: int, split: s
     if topic.names == "people":
         return list(dict.fromkeys(strings.person(rng, lang, split) for _ in range(count)))
     if topic.names == "places":
-        pool = [p for p in strings.PLACES[lang] if strings.belongs("table place", p, split)]
+        pool = strings.own("table place", strings.PLACES[lang], split)
         return rng.sample(pool, min(count, len(pool)))
     index = 0 if lang == "ko" else 1
     goods = [g[index] for trade in strings.GOODS.values() for g in trade if strings.belongs("goods", g[0], split)]
