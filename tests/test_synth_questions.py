@@ -57,6 +57,13 @@ def check_question(question, scene):
         case "grounding", "absent":
             assert not found and not by_name(scene, question.gold["phrase"], question.lang)
             assert question.gold["phrase"] in question.text and question.gold["phrase"] in question.answer
+        case "grounding", "text":
+            check_boxes(found[0].boxes, question.gold["boxes"])
+            assert len(found[0].boxes) == len(scene.words)
+        case "grounding", "word":
+            (word,) = [x for x in scene.words if x.text == found[0].phrase]
+            check_boxes(found[0].boxes, question.gold["boxes"])
+            assert np.allclose(question.gold["boxes"][0], np.array(word.box) / 128) and word.text in question.text
         case "grounding", "all":
             check_boxes(found[0].boxes, question.gold["boxes"])
             assert len(found[0].boxes) > 1 and found[0].phrase in question.text
@@ -132,7 +139,7 @@ def test_every_answer_is_true():
             seen[question.task, question.kind, question.lang] += 1
             assert not validate(question.sample("x", scene))
     kinds = {(task, kind) for task, kind, _ in seen}
-    assert len(kinds) == 16 and all(seen[(*kind, lang)] for kind in kinds for lang in ("ko", "en"))
+    assert len(kinds) == 18 and all(seen[(*kind, lang)] for kind in kinds for lang in ("ko", "en"))
 
 
 def test_no_question_comes_twice():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -13,6 +14,7 @@ from varco_vision.errors import InputError
 from varco_vision.geometry import Box
 from varco_vision.markup import Chars, Object, write
 from varco_vision.synth import wording as w
+from varco_vision.synth import wording_places as places
 from varco_vision.synth.korean import fill, josa
 from varco_vision.synth.scenes import Scene, SceneObject, SceneWord
 from varco_vision.synth.shapes import COLOURS, SHAPES, article, object_name, other_name
@@ -30,6 +32,7 @@ FAMILIES = {
     "ocr": 4.0,
     "reading": 4.0,
     "choice": 0.0,
+    "text_grounding": 0.0,
 }
 CLEAR = 0.08  # a thing this near to the middle line (part of the picture) is neither left nor right
 
@@ -322,6 +325,23 @@ def reading_at(scene: Scene, rng: random.Random, config: QuestionConfig, lang: s
     return Question("referring", "reading", lang, text, x.text, gold)
 
 
+def text_places(scene: Scene, rng: random.Random, config: QuestionConfig, lang: str) -> Question:
+    """Where is text? One phrase, a box for every word in reading order."""
+    boxes = tuple(relative(x.box, scene) for x in scene.words)
+    text = "<gro>\n" + config.say(rng, places.WHERE_IS_TEXT, lang)
+    gold = {"boxes": [numbers(x.box, scene) for x in scene.words], "phrase": places.TEXT[lang]}
+    return Question("grounding", "text", lang, text, write([Object(places.TEXT[lang], boxes)], config.digits), gold)
+
+
+def word_place(scene: Scene, rng: random.Random, config: QuestionConfig, lang: str, x: SceneWord) -> Question:
+    """Where does it say this word?"""
+    text = "<gro>\n" + config.say(rng, places.WHERE_IS_WORD, lang, word=f"'{x.text}'")
+    gold = {"boxes": [numbers(x.box, scene)], "phrase": x.text}
+    return Question(
+        "grounding", "word", lang, text, write([Object(x.text, (relative(x.box, scene),))], config.digits), gold
+    )
+
+
 def choice(scene: Scene, rng: random.Random, config: QuestionConfig, lang: str, o: SceneObject) -> Question:
     """Which of up to four things is in the picture? The answer is its letter."""
     options = [(o.colour, o.shape), *absent_pairs(rng, scene, config, 3)]
@@ -377,6 +397,10 @@ def possible(scene: Scene, rng: random.Random, config: QuestionConfig) -> dict[s
         if scene.words:
             all_asks["reading"].append(partial(reading, scene, rng, config, lang))
             all_asks["reading"] += [partial(reading_at, scene, rng, config, lang, x) for x in scene.words]
+            all_asks["text_grounding"].append(partial(text_places, scene, rng, config, lang))
+            texts = Counter(x.text for x in scene.words)
+            once = [x for x in scene.words if texts[x.text] == 1]
+            all_asks["text_grounding"] += [partial(word_place, scene, rng, config, lang, x) for x in once]
     for lang in word_languages(scene):
         all_asks["ocr"].append(partial(ocr, scene, rng, config, lang))
     return all_asks
