@@ -28,6 +28,11 @@ def chat(
     device: common.DeviceOption = "auto",
     dtype: common.DtypeOption = "auto",
     max_new_tokens: common.TokensOption = 512,
+    temperature: Annotated[float, typer.Option(help="0: always the likeliest token; above: drawn by chance.")] = 0.0,
+    top_p: Annotated[float, typer.Option(help="Draw from the likeliest tokens that hold this much probability.")] = 1.0,
+    seed: Annotated[int | None, typer.Option(help="Repeats a drawn answer.")] = None,
+    max_tiles: Annotated[int | None, typer.Option(min=1, help="At most so many tiles of each picture.")] = None,
+    constrain: Annotated[bool, typer.Option("--constrain", help="Only well-formed boxes can be written.")] = False,
 ) -> None:
     """Talk about no, one or several pictures.
 
@@ -47,11 +52,16 @@ def chat(
             raise InputError("there is no TEXT, neither as an argument nor on stdin; give a question")
     pictures = common.load_pictures(image)
     common.check_drawing(draw, len(pictures))
+    from varco_vision.infer.sampling import Sampling
+
+    sampling = Sampling(temperature, top_p, seed=seed)
     vision = common.open_model(model, device, dtype)
     if text is None:
         converse(vision, pictures, _ask, max_new_tokens)
         return
-    answer = vision.chat(pictures, text, max_new_tokens=max_new_tokens)
+    answer = vision.chat(
+        pictures, text, max_new_tokens=max_new_tokens, sampling=sampling, max_tiles=max_tiles, constrain=constrain
+    )
     size = pictures[0].size if len(pictures) == 1 else None
     common.print_answer(answer, as_json, size, vision.loaded.name)
     common.save_drawing(draw, pictures[0] if pictures else None, answer)
