@@ -1,6 +1,6 @@
 """Put a trained checkpoint into the package as its default model: bfloat16 weights, the published layout.
 
-python scripts/ship_default.py runs/demo/preference/model
+python scripts/ship_default.py runs/mini/preference/model
 """
 
 from __future__ import annotations
