@@ -59,6 +59,7 @@ _CHOICE = {
     "image": ("image", "images"),
     "category": ("category", "data_type", "domain", "subject"),
     "subcategory": ("l2_category", "l2-category", "image_type", "subfield"),
+    "data_type": ("data_type",),
     "hint": ("hint",),
     "options": ("options", "choices"),
     "source": ("source",),
@@ -236,11 +237,7 @@ def items_of(benchmark: Benchmark, rows: Sequence[Row], folder: Path) -> tuple[l
         value = {ours: row.get(theirs) for ours, theirs in names.items()}
         index = text(value.get("index")) or str(number)
         where = f"{benchmark.title}, row {number} (index {index})"
-        if (
-            benchmark.task == "seed"
-            and (value.get("category") or "image") != "image"
-            and "data_type" in {k.lower() for k in row}
-        ):
+        if benchmark.task == "seed" and text(value.get("data_type")) not in (None, "image"):
             counters["rows that ask about videos, left out"] += 1
             continue
         images = pictures.read(value.get("image"), f"{where}: column {names['image']!r}")
