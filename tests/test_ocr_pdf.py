@@ -123,6 +123,8 @@ def test_many_pages_and_frames(tmp_path):
     assert len(sheets(tmp_path / "b.png")) == 3, "a PDF is known by its content"
     (tmp_path / "c.txt").write_text("no picture")
     assert [str(name) for _, name in expand([tmp_path])] == ["a.tiff", "b.png"]
+    write_pdf([(Sheet(tmp_path / "x.png"), picture(128, 131), Page([], 128, 131))], tmp_path / "d.pdf")
+    assert sheets(tmp_path / "d.pdf")[0].load().size == (128, 131), "drawn at its own dpi a picture keeps its size"
     out = io.BytesIO()
     write_pdf([(s, s.load(), Page([], *s.load().size)) for s in found], out)
     assert len(pdfium.PdfDocument(out.getvalue())) == 3

@@ -18,6 +18,7 @@ SUFFIXES = frozenset(
 )
 DPI = 200  # what PDF pages are drawn at
 POINTS = 72  # a PDF point is 1/72 inch
+ROUNDING = 1e-6
 _PDFIUM = threading.Lock()  # PDFium may be entered by one thread at a time
 
 
@@ -162,7 +163,8 @@ def _draw(path: Path, number: int, dpi: int) -> Image.Image:
             if width < 1 or height < 1:
                 raise InputError(f"{path}, page {number + 1} is smaller than a pixel at {dpi} dpi; choose a higher one")
             document.init_forms()
-            image = page.render(scale=dpi / POINTS, may_draw_forms=True).to_pil().convert("RGB")
+            scale = dpi / POINTS * (1 - ROUNDING)  # PDFium rounds up: 128.0000001 would become 129 pixels
+            image = page.render(scale=scale, may_draw_forms=True).to_pil().convert("RGB")
             page.close()
         except library.PdfiumError as error:
             raise InputError(f"{path}, page {number + 1} cannot be drawn ({error})") from None
