@@ -6,13 +6,15 @@ workers nor an interruption changes a byte.
 
 from __future__ import annotations
 
+import os
 import signal
+import threading
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from pathlib import Path
 from typing import Any
 
@@ -120,10 +122,19 @@ _SOURCE: list[Source | InputError] = []  # of a worker process
 def _begin(factory: Factory) -> None:
     """Start of a worker. An interrupt is the writing process's business; a fault is kept for the first block."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     try:
         _SOURCE.append(factory())
     except InputError as error:
         _SOURCE.append(error)
+
+
+def _end_with_parent() -> None:
+    """A worker whose writing process was killed would otherwise wait for work for ever."""
+    parent = parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)
 
 
 def _block(first: int, encoding: str, numbered: bool) -> list[Group]:

@@ -24,7 +24,7 @@ from torch import Tensor
 from varco_vision import chat
 from varco_vision.data.sample import LANGUAGES, Sample
 from varco_vision.errors import InputError
-from varco_vision.eval import behaviour, own
+from varco_vision.eval import behaviour, metrics, own
 from varco_vision.eval.statistics import Kept, bootstrap_ratio, compare
 
 if TYPE_CHECKING:
@@ -243,7 +243,9 @@ def measure(
             base, first, fixed = loaded, scores, texts(loaded.tokenizer)
         found = divergence(base, loaded, fixed, batch_size) if loaded is not base else None
         table = scores.to_dict().get("text_acc", {})
-        replies = [(r["answer"], r["lang"]) for r in scores.records]
+        # The wanted language is that of the gold answer: "사과를 영어로?" wants English.
+        wanted = [(r["answer"], metrics.language(r["gold"])) for r in scores.records]
+        replies = [(answer, language) for answer, language in wanted if language is not None]
         reports.append(
             StageReport(
                 name=name,
@@ -294,7 +296,7 @@ def page(reports: Sequence[StageReport], title: str) -> str:
         )
     lines += [
         "",
-        "| stage | Korean asked, Korean answered | English asked, English answered | loops |",
+        "| stage | Korean where Korean was wanted | English where English was wanted | loops |",
         "| --- | --- | --- | --- |",
     ]
     for report in reports:

@@ -46,9 +46,10 @@ class Layout:
 
     groups: list[Group]
     places_T: Tensor
+    pairs: int = 0  # how many (token, token that it reads) there are
 
     def to(self, device: torch.device) -> Layout:
-        return Layout([g.to(device) for g in self.groups], self.places_T.to(device))
+        return Layout([g.to(device) for g in self.groups], self.places_T.to(device), self.pairs)
 
 
 Span = tuple[int, int, Sequence[int]]  # first flat position, prefix length, branch lengths
@@ -64,7 +65,13 @@ def make_layout(spans: Sequence[Span], tokens: int) -> Layout:
         group = _group(members, places, offset)
         groups.append(group)
         offset += group.prefix_GP.numel() + group.bins_GKQ.numel()
-    return Layout(groups, torch.from_numpy(places))
+    return Layout(groups, torch.from_numpy(places), readable_pairs(spans))
+
+
+def readable_pairs(spans: Sequence[Span]) -> int:
+    """How many pairs (token, token that it reads) documents have: what attention over them costs."""
+    triangle = lambda n: n * (n + 1) // 2  # noqa: E731
+    return sum(triangle(prefix) + sum(size * prefix + triangle(size) for size in sizes) for _, prefix, sizes in spans)
 
 
 def _fill_bins(sizes: Sequence[int], capacity: int) -> list[tuple[int, int]]:

@@ -9,8 +9,9 @@ Shapes: R rows, L tokens of a row, V views, N picture positions, S supervised to
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, fields, replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -18,6 +19,8 @@ from transformers import PreTrainedModel
 
 from varco_vision.model.attention import NAME as SHARED_PREFIX
 from varco_vision.model.attention import Layout
+from varco_vision.model.flexible import NAME as FLEX
+from varco_vision.model.flexible import block_mask
 from varco_vision.model.vision import encode_views, gather_features
 
 PADDING = -1
@@ -42,6 +45,10 @@ class PackedBatch:
     samples: list[str]
     cells: int  # features of a view that the indices count on
     layout: Layout  # the same visibility as document/branch, for shared-prefix attention
+    features_VPW: Tensor | None = None  # what frozen encoders gave for the views, where it was kept
+    projected: bool = False  # those features have been through the projector
+    rows: int = 1  # how many rows were laid end to end for it
+    keys: list[str] = field(default_factory=list)  # of each answer: a digest of all that its log-probability depends on
 
     def to(self, device: torch.device) -> PackedBatch:
         """The same batch with every tensor on `device`."""
@@ -51,6 +58,13 @@ class PackedBatch:
             if isinstance(value := getattr(self, f.name), Tensor)
         }
         return replace(self, layout=self.layout.to(device), **moved)
+
+
+# What an attention reads in place of a dense mask, by its name.
+MASKS: dict[str, Callable[[PackedBatch], Any]] = {
+    SHARED_PREFIX: lambda batch: batch.layout,
+    FLEX: lambda batch: block_mask(batch.document_RL, batch.branch_RL),
+}
 
 
 def visibility(document_RL: Tensor, branch_RL: Tensor) -> Tensor:
@@ -73,15 +87,19 @@ def additive_mask(visible_RLL: Tensor, dtype: torch.dtype) -> Tensor:
     return mask.masked_fill_(~visible_RLL, torch.finfo(dtype).min)[:, None]
 
 
-def embed(model: PreTrainedModel, batch: PackedBatch, mean: Sequence[float], std: Sequence[float]) -> Tensor:
+def embed(
+    model: PreTrainedModel, batch: PackedBatch, mean: Sequence[float], std: Sequence[float], always: bool = False
+) -> Tensor:
     """Input embeddings [R, L, D] with the picture features in their places.
 
+    `always`: the tower also runs for rows without a picture, on a blank view that adds zero; where its weights are spread
+    over processes, one that left it out would leave the others waiting.
     Raises RuntimeError when the number of features differs from the number of places (the plan and the model disagree).
     """
     embeddings_RLD = model.get_input_embeddings()(batch.input_ids_RL)
     if not len(batch.views_VTTC):
-        return embeddings_RLD
-    features_VPD = encode_views(model, batch.views_VTTC, mean, std)
+        return embeddings_RLD + _blank(model, batch, mean, std) if always else embeddings_RLD
+    features_VPD = _features(model, batch, mean, std)
     if features_VPD.shape[1] != batch.cells:
         raise RuntimeError(
             f"samples {', '.join(batch.samples[:3])}: the tower gave {features_VPD.shape[1]} features a view of "
@@ -93,15 +111,35 @@ def embed(model: PreTrainedModel, batch: PackedBatch, mean: Sequence[float], std
     return flat.view_as(embeddings_RLD)
 
 
-def hidden_states(model: PreTrainedModel, batch: PackedBatch, mean: Sequence[float], std: Sequence[float]) -> Tensor:
+def _features(model: PreTrainedModel, batch: PackedBatch, mean: Sequence[float], std: Sequence[float]) -> Tensor:
+    """Projected features [V, P, D]: encoded, or as far as they were kept."""
+    kept = batch.features_VPW
+    if kept is None:
+        return encode_views(model, batch.views_VTTC, mean, std)
+    return kept if batch.projected else model.model.multi_modal_projector(kept)
+
+
+def _blank(model: PreTrainedModel, batch: PackedBatch, mean: Sequence[float], std: Sequence[float]) -> Tensor:
+    """A zero that every parameter of tower, projector and newline has a part in."""
+    side = model.config.vision_config.image_size
+    view_VTTC = torch.zeros(1, side, side, 3, dtype=torch.uint8, device=batch.input_ids_RL.device)
+    features_VPD = encode_views(model, view_VTTC, mean, std)
+    return 0.0 * (features_VPD.sum() + model.model.image_newline.sum())
+
+
+def hidden_states(
+    model: PreTrainedModel, batch: PackedBatch, mean: Sequence[float], std: Sequence[float], always: bool = False
+) -> Tensor:
     """Last hidden states [R, L, D] of the language model over packed rows.
 
-    `model` is a whole vision-language model, or a language model alone when the batch holds no picture.
+    `model` is a whole vision-language model, or a language model alone when the batch holds no picture. `always`: see
+    `embed`.
     """
-    embeddings_RLD = embed(model, batch, mean, std)
+    embeddings_RLD = embed(model, batch, mean, std, always)
     decoder = getattr(model.model, "language_model", model.model)
-    if decoder.config._attn_implementation == SHARED_PREFIX:
-        mask = batch.layout
+    by_layout = MASKS.get(decoder.config._attn_implementation)
+    if by_layout is not None:
+        mask = by_layout(batch)
     else:
         device = embeddings_RLD.device.type
         dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else embeddings_RLD.dtype
@@ -118,15 +156,28 @@ def supervised_logits(
     model: PreTrainedModel, batch: PackedBatch, mean: Sequence[float], std: Sequence[float]
 ) -> Tensor:
     """Logits [S, W] at the positions that predict supervised tokens, and nowhere else."""
-    hidden_RLD = hidden_states(model, batch, mean, std)
-    return model.lm_head(hidden_RLD.flatten(0, 1)[batch.sources_S])
+    return model.lm_head(supervised_hidden(model, batch, mean, std))
 
 
-def use_shared_prefix(model: PreTrainedModel) -> None:
+def supervised_hidden(
+    model: PreTrainedModel, batch: PackedBatch, mean: Sequence[float], std: Sequence[float], always: bool = False
+) -> Tensor:
+    """Hidden states [S, D] at the positions that predict supervised tokens."""
+    return hidden_states(model, batch, mean, std, always).flatten(0, 1)[batch.sources_S]
+
+
+def use_shared_prefix(model: PreTrainedModel, fused_tower: bool = False) -> None:
     """Let the language model attend by `batch.layout` in place of a dense mask.
 
-    The tower takes plain matrix products: on a CPU they beat fused attention at its short lengths. The choice is not
-    saved with the weights.
+    The tower takes plain matrix products unless `fused_tower` says otherwise: on a CPU they beat fused attention at the short
+    lengths of small towers. The choice is not saved with the weights.
     """
     whole = hasattr(model.model, "language_model")
-    model.set_attn_implementation({"text_config": SHARED_PREFIX, "vision_config": "eager"} if whole else SHARED_PREFIX)
+    tower = "sdpa" if fused_tower else "eager"
+    model.set_attn_implementation({"text_config": SHARED_PREFIX, "vision_config": tower} if whole else SHARED_PREFIX)
+
+
+def use_flex(model: PreTrainedModel) -> None:
+    """Let the language model attend through flex attention, by blocks; for GPUs. The tower takes fused attention."""
+    whole = hasattr(model.model, "language_model")
+    model.set_attn_implementation({"text_config": FLEX, "vision_config": "sdpa"} if whole else FLEX)

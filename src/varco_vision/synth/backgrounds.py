@@ -208,9 +208,10 @@ def ground(
     w = min(source.width, source.height * width / height) * share
     h = w * height / width
     x, y = rng.uniform(0, source.width - w), rng.uniform(0, source.height - h)
-    cut = source.resize(size, Image.Resampling.BILINEAR, box=(x, y, x + w, y + h))
+    # sampled, not averaged: much faster for small cuts, and a ground may be a little rough
+    cut = source.transform(size, Image.Transform.EXTENT, (x, y, x + w, y + h), Image.Resampling.BILINEAR)
     if rng.random() < 0.5:
         cut = cut.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
     light = [rng.uniform(0.85, 1.12) for _ in range(3)]
-    table = [min(255, int(v * factor)) for factor in light for v in range(256)]
+    table = np.minimum(255, np.outer(light, np.arange(256))).astype(int).ravel().tolist()
     return cut.point(table), name

@@ -125,8 +125,8 @@ def jpeg(image: Image.Image, quality: int) -> Image.Image:
 
 def light(image: Image.Image, gain: float, gamma: float, cast: Sequence[float] = (1, 1, 1)) -> Image.Image:
     """Brightness, gamma and a colour cast by channel."""
-    table = [min(255, int(255 * (v / 255) ** gamma * gain * c)) for c in cast for v in range(256)]
-    return image.point(table)
+    curve = 255 * (np.arange(256) / 255) ** gamma * gain
+    return image.point(np.minimum(255, np.outer(cast, curve)).astype(int).ravel().tolist())
 
 
 def shade(image: Image.Image, rng: random.Random, depth: float) -> Image.Image:

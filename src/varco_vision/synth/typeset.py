@@ -17,7 +17,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from varco_vision.errors import InputError
-from varco_vision.synth.fonts import can_draw, load_font, split_fonts
+from varco_vision.synth.fonts import load_font, split_fonts
 from varco_vision.synth.rng import stable_hash
 
 HAND = re.compile("pen|brush|pilgi|eunjin|bangwool|bandal|guseul", re.IGNORECASE)
@@ -38,28 +38,28 @@ def faces(split: str, style: str = "all", latin: bool = False) -> tuple[str, ...
     return tuple(hand if style == "hand" and hand else chosen)
 
 
+def _rendered(font: str, character: str) -> tuple[tuple[int, int], bytes]:
+    mask = load_font(font, 24).getmask(character, mode="L")
+    return mask.size, bytes(mask)
+
+
 @lru_cache(maxsize=256)
-def _placeholders(font: str) -> frozenset[bytes]:
-    """Inks that a face draws for several rare syllables alike: they stand for glyphs that it lacks."""
-    face = load_font(font, 24)
-    seen: dict[bytes, str] = {}
-    twice = set()
+def _placeholders(font: str) -> frozenset[tuple[tuple[int, int], bytes]]:
+    """Inks that stand for glyphs which a face lacks: its boxes, and what it draws for several rare syllables alike."""
+    seen: set[tuple[tuple[int, int], bytes]] = set()
+    held = {_rendered(font, c) for c in ("\uffff", "\U000e0fff")}
     for character in _RARE:
-        ink = bytes(face.getmask(character, mode="L"))
-        if ink in seen:
-            twice.add(ink)
-        seen[ink] = character
-    return frozenset(twice)
+        made = _rendered(font, character)
+        if made in seen:
+            held.add(made)
+        seen.add(made)
+    return frozenset(held)
 
 
 @lru_cache(maxsize=200_000)
 def _drawn(font: str, character: str) -> bool:
-    if not can_draw(font, character):
-        return False
-    if not "가" <= character <= "힣":
-        return True
-    held = _placeholders(font)
-    return not held or bytes(load_font(font, 24).getmask(character, mode="L")) not in held
+    made = _rendered(font, character)
+    return any(made[1]) and made not in _placeholders(font)
 
 
 def drawable(font: str, text: str) -> bool:

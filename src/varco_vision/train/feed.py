@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
@@ -62,17 +63,25 @@ class Feed:
 
     Shard k belongs to process k modulo the number of processes, so a run may resume with another number of them, or of
     loader workers. `flat`: the rows of a micro-batch are laid end to end as one, which needs no padding; for models that
-    attend by `PackedBatch.layout`, whose cost does not grow with the length of a row.
+    attend by `PackedBatch.layout`, whose cost does not grow with the length of a row. `digest` gives the `keys` of a batch.
     """
 
-    def __init__(self, stage: StageRecipe, loaded: Loaded, seed: int, world: World, flat: bool = True) -> None:
+    def __init__(
+        self,
+        stage: StageRecipe,
+        loaded: Loaded,
+        seed: int,
+        world: World,
+        flat: bool = True,
+        digest: Callable[[Iterable[Document]], list[str]] | None = None,
+    ) -> None:
         anyres = loaded.anyres.limited(stage.max_tiles) if stage.max_tiles else loaded.anyres
         pad = tuple(int(m * 255) for m in loaded.mean)
         self.tokenizer = loaded.tokenizer
         feeding = Feeding(loaded.tokenizer, anyres, single_view=stage.views == "one", pad_colour=pad)
         source = open_mixture(stage, seed)
         budget = Budget(stage.max_tokens, stage.max_views)
-        self.stage, self.world, self.side, self.flat = stage, world, anyres.side, flat
+        self.stage, self.world, self.side, self.flat, self.digest = stage, world, anyres.side, flat, digest
         self.pad_id = loaded.tokenizer.pad_token_id or 0
         self.streams = {
             shard: RowStream(source, feeding, budget, shard, stage.rows, stage.lookahead)
@@ -97,10 +106,13 @@ class Feed:
     def batches(self) -> list[PackedBatch]:
         """The next step's rows of this process, in micro-batches, on its device."""
         rows, size = self._rows(), self.stage.micro_rows
-        chunks = [rows[at : at + size] for at in range(0, len(rows), size)]
-        if self.flat:
-            chunks = [[[document for row in chunk for document in row]] for chunk in chunks]
-        return [collate(chunk, self.pad_id, self.side).to(self.world.device) for chunk in chunks]
+        return [self._batch(rows[at : at + size]) for at in range(0, len(rows), size)]
+
+    def _batch(self, rows: list[list[Document]]) -> PackedBatch:
+        keys = [] if self.digest is None else self.digest(document for row in rows for document in row)
+        laid = [[document for row in rows for document in row]] if self.flat else rows
+        made = collate(laid, self.pad_id, self.side).to(self.world.device)
+        return replace(made, rows=len(rows), keys=keys)
 
     def state(self) -> dict[str, Any]:
         return {str(shard): state for shard, state in self.states.items()}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import resource
 import sys
 import time
 from pathlib import Path
@@ -88,3 +89,9 @@ def _flat(record: dict[str, Any], prefix: str = "") -> list[tuple[str, float]]:
         else:
             pairs.append((f"{prefix}{key}", value))
     return pairs
+
+
+def peak_memory() -> int:
+    """Most memory, in bytes, that this process has held so far."""
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit

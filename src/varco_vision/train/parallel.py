@@ -70,7 +70,7 @@ def start() -> World:
     elif size > 1:
         torch.set_num_threads(1)  # two threads a process on two cores spin against each other
     if size > 1 and not dist.is_initialized():
-        dist.init_process_group("nccl" if cuda else "gloo")
+        dist.init_process_group("cpu:gloo,cuda:nccl" if cuda else "gloo")
     return World(int(os.environ.get("RANK", "0")), size, device)
 
 

@@ -21,7 +21,7 @@ Kind = Literal["tower", "language", "sft", "preference"]
 
 @dataclass(frozen=True, kw_only=True)
 class VisionRecipe:
-    """Shape of a tower made in stage 0."""
+    """Shape of a tower: one made in stage 0, or of the one that `tower_from` names (checked when it is read)."""
 
     width: int
     layers: int
@@ -31,7 +31,10 @@ class VisionRecipe:
 
 @dataclass(frozen=True, kw_only=True)
 class TextRecipe:
-    """Shape of a language model made in stage 0."""
+    """Shape of a language model: one made in stage 0, or of the one that `language_from` names (checked when it is read).
+
+    The keys below `context` describe existing models only; a model made here is of kind qwen2, tied, with its own tokenizer.
+    """
 
     width: int
     layers: int
@@ -39,13 +42,19 @@ class TextRecipe:
     kv_heads: int
     mlp: int
     context: int = 4096
+    kind: Literal["qwen2", "qwen3"] = "qwen2"
+    vocabulary: int | None = None
+    tied: bool = True
+    head_width: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class ModelRecipe:
     """The whole model. `tile`/`patch` in pixels; `max_tiles` bounds the canvases, `cap` is N of anyres_max_N.
 
-    `vision`/`text` say what stage 0 builds; `tower_from`/`language_from` name existing backbones instead.
+    `vision`/`text` say what stage 0 builds. `tower_from`/`language_from` name existing backbones instead; then `vision`/`text`
+    may state their shapes, for `estimate`, which downloads nothing. `feature_layer`: which hidden state of the tower the
+    projector sees, counted from the end (-1 the last); layers behind it are removed.
     """
 
     tile: int
@@ -58,12 +67,22 @@ class ModelRecipe:
     tower_from: str | None = None
     language_from: str | None = None
     merges: int = 4000
+    feature_layer: int = -1
 
     def __post_init__(self) -> None:
-        if (self.vision is None) == (self.tower_from is None):
-            raise InputError("model needs exactly one of 'vision' (build a tower) and 'tower_from' (use one)")
-        if (self.text is None) == (self.language_from is None):
-            raise InputError("model needs exactly one of 'text' (build a language model) and 'language_from' (use one)")
+        if self.vision is None and self.tower_from is None:
+            raise InputError("model needs 'vision' (build a tower) or 'tower_from' (use one)")
+        if self.text is None and self.language_from is None:
+            raise InputError("model needs 'text' (build a language model) or 'language_from' (use one)")
+        if self.feature_layer >= 0:
+            raise InputError(
+                f"model.feature_layer counts from the end: -1 or less is needed, found {self.feature_layer}"
+            )
+        made = self.text is not None and self.language_from is None
+        if made and (self.text.kind != "qwen2" or not self.text.tied or self.text.head_width or self.text.vocabulary):
+            raise InputError(
+                "model.text: kind, vocabulary, tied and head_width describe an existing model (language_from)"
+            )
 
     @property
     def pinpoints(self) -> tuple[tuple[int, int], ...]:
@@ -77,7 +96,8 @@ class ModelRecipe:
     @property
     def language_size(self) -> LanguageSize:
         assert self.text is not None
-        return LanguageSize(**dataclasses.asdict(self.text))
+        names = [f.name for f in dataclasses.fields(LanguageSize) if f.name != "rope_theta"]
+        return LanguageSize(**{name: getattr(self.text, name) for name in names})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,12 +110,25 @@ class SourceRecipe:
 
 
 @dataclass(frozen=True, kw_only=True)
+class LoraRecipe:
+    """Low-rank adapters on the linear maps of one part: rank, and alpha (the update is scaled by alpha / rank)."""
+
+    rank: int
+    alpha: float
+
+    def __post_init__(self) -> None:
+        if self.rank < 1:
+            raise InputError(f"lora: rank must be at least 1, found {self.rank}")
+
+
+@dataclass(frozen=True, kw_only=True)
 class StageRecipe:
     """One stage. `rows` packed rows of at most `max_tokens` tokens make a step (for kind "tower": `rows` pictures).
 
     `learning_rates` overrides `learning_rate` for single parts. Rates rise over `warmup` steps and fall along a cosine to `final_rate` times
     the peak. `soft_numbers` is the standard deviation, in hundredths, of the label smoothing over neighbouring number
     tokens (0: off). `micro_rows` rows go through the model at once. `workers` processes make the rows of each process.
+    What the other keys do stands in recipes/README.md and docs/training.md.
     """
 
     name: str
@@ -127,6 +160,19 @@ class StageRecipe:
     checkpoint_every: int = 200
     keep_checkpoints: int = 2
     seed: int = 0
+    lora: dict[str, LoraRecipe] = field(default_factory=dict)
+    train_markers: bool = False
+    frozen_precision: Literal["float32", "bfloat16"] = "float32"
+    cache_features: bool = False
+    logit_chunk: int = 1024
+    length_normalised: bool = False
+    reference_free: bool = False
+    margin: float = 0.0
+    reference_cache: str | None = None
+    attention: Literal["auto", "shared_prefix", "flex"] = "auto"
+    checkpointing: Literal["none", "selective", "full"] = "none"
+    compile: bool = False
+    shard: bool = False
 
     def __post_init__(self) -> None:
         where = f"stage '{self.name}'"
@@ -135,10 +181,38 @@ class StageRecipe:
         unknown = (set(self.trainable) | set(self.learning_rates)) - set(PARTS)
         if unknown:
             raise InputError(f"{where}: unknown part {sorted(unknown)}; the parts are {', '.join(PARTS)}")
-        if self.kind in ("sft", "preference") and not self.trainable:
+        if self.kind in ("sft", "preference") and not (self.trainable or self.lora or self.train_markers):
             raise InputError(f"{where}: 'trainable' is empty; name parts out of {', '.join(PARTS)}")
+        self._check_adapters(where)
+        self._check_combinations(where)
         if self.kind != "tower" and not self.mixture:
             raise InputError(f"{where}: 'mixture' is empty; name at least one source")
+
+    def _check_adapters(self, where: str) -> None:
+        adaptable = [part for part in PARTS if part != "newline"]
+        wrong = sorted(set(self.lora) - set(adaptable))
+        if wrong:
+            raise InputError(f"{where}: lora on {wrong}; adapters go on {', '.join(adaptable)}")
+        both = sorted(set(self.lora) & set(self.trainable))
+        if both:
+            raise InputError(f"{where}: {both} stands in both 'trainable' and 'lora'; choose one")
+        if (self.lora or self.train_markers) and self.kind not in ("sft", "preference"):
+            raise InputError(f"{where}: lora and train_markers need a whole model, kind sft or preference")
+        if self.train_markers and "language" in self.trainable:
+            raise InputError(f"{where}: train_markers is for a language model that is frozen or under lora")
+
+    def _check_combinations(self, where: str) -> None:
+        moving = set(self.trainable) | set(self.lora)
+        if self.cache_features and "tower" in moving:
+            raise InputError(f"{where}: cache_features needs a tower that does not train")
+        if self.logit_chunk < 1 or self.margin < 0:
+            raise InputError(f"{where}: logit_chunk must be at least 1 and margin not negative")
+        if self.reference_free and self.reference_cache:
+            raise InputError(f"{where}: reference_free uses no reference; leave reference_cache out")
+        if self.shard and self.kind not in ("sft", "preference"):
+            raise InputError(f"{where}: shard is for stages of the whole model, kind sft or preference")
+        if self.shard and self.frozen_precision != "float32":
+            raise InputError(f"{where}: sharded stages keep all weights in float32; leave frozen_precision out")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -284,3 +358,25 @@ def _build_dataclass(kind: Any, value: Any, where: str) -> Any:
     if needed:
         raise InputError(f"{where}: missing key '{needed[0]}'")
     return kind(**{key: _build(hints[key], item, f"{where}.{key}") for key, item in value.items()})
+
+
+def with_lora(recipe: Recipe, rank: int) -> Recipe:
+    """The recipe with adapters of `rank` where tower or language model would train whole; for one small GPU.
+
+    Their own weights are frozen and kept in bfloat16, the rows of the markers train, nothing is sharded. alpha is 2 * rank.
+    """
+
+    def change(stage: StageRecipe) -> StageRecipe:
+        adapted = [part for part in stage.trainable if part in ("tower", "language")]
+        if stage.kind not in ("sft", "preference"):
+            return stage
+        return dataclasses.replace(
+            stage,
+            trainable=tuple(part for part in stage.trainable if part not in adapted),
+            lora={part: LoraRecipe(rank=rank, alpha=2.0 * rank) for part in adapted},
+            train_markers="language" in adapted,
+            frozen_precision="bfloat16",
+            shard=False,
+        )
+
+    return dataclasses.replace(recipe, stages=tuple(change(stage) for stage in recipe.stages))

@@ -17,10 +17,10 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 import yaml
 from transformers import (
-    AutoModel,
     AutoModelForCausalLM,
     AutoTokenizer,
     PreTrainedTokenizerFast,
@@ -31,22 +31,23 @@ from transformers import (
 from varco_vision.data.pack import answers
 from varco_vision.data.sample import Sample
 from varco_vision.errors import InputError
-from varco_vision.geometry import AnyResConfig
+from varco_vision.geometry import AnyResConfig, plan_sample
 from varco_vision.model import checkpoint
 from varco_vision.model.checkpoint import Loaded
 from varco_vision.model.compose import compose, new_language_model, new_tower
-from varco_vision.model.freeze import PARTS, freeze, listing
+from varco_vision.model.freeze import PARTS, listing
 from varco_vision.model.packed import use_shared_prefix
 from varco_vision.model.tokenizer import build_tokenizer
 from varco_vision.model.vision import normalise
+from varco_vision.pictures import load, views
 from varco_vision.synth.dense import DenseConfig, dense_batch
 from varco_vision.train import state
 from varco_vision.train.feed import Feed, open_mixture, stream_seed
 from varco_vision.train.parallel import World
-from varco_vision.train.recipe import Recipe, StageRecipe, to_dict
+from varco_vision.train.recipe import Recipe, StageRecipe, read, to_dict
+from varco_vision.train.setup import check_shape, prepare
 from varco_vision.train.stage import StageResult, train_stage
-from varco_vision.train.step import autocast, precision
-from varco_vision.train.tasks import AnswerTask, PreferenceTask
+from varco_vision.train.tasks import AnswerTask
 from varco_vision.train.tower import TOWER_MEAN, TOWER_STD, TowerTask
 
 CORPUS_GROUPS = {True: 150, False: 600}  # groups of samples per source, with and without pictures, for the tokenizer
@@ -95,7 +96,7 @@ class Run:
             self.out.mkdir(parents=True, exist_ok=True)
             text = yaml.safe_dump(to_dict(self.recipe), allow_unicode=True, sort_keys=False)
             saved = self.out / "recipe.yaml"
-            if self.resume and saved.exists() and saved.read_text(encoding="utf-8") != text:
+            if self.resume and saved.exists() and read(saved) != self.recipe:
                 raise InputError(
                     f"{saved} differs from the recipe given; resume with the same one, or choose another --out"
                 )
@@ -163,26 +164,23 @@ class Run:
     def _whole(self, stage: StageRecipe) -> StageResult:
         self._call_after(self._previous(stage))
         loaded = self._load_previous(stage)
-        parts = freeze(loaded.model, stage.trainable)
-        self.say(f"stage {stage.stage} '{stage.name}'\n{listing(parts)}")
-        loaded.model.train()
-        use_shared_prefix(loaded.model)
-        feed = Feed(stage, loaded, self.recipe.seed, self.world)
-        kind = PreferenceTask if stage.kind == "preference" else AnswerTask
-        task = kind(loaded.model, feed, stage, loaded.mean, loaded.std)
-        if isinstance(task, PreferenceTask):
-            task.reference = self._reference(stage, loaded)
-        trained = [part for part in PARTS if parts[part][0]]
-        result = self._train(task, stage, (trained, [part for part in PARTS if part not in trained]))
+        directory = self.out / stage.name
+        setup = prepare(stage, loaded, self.recipe.seed, self.world, directory, self.resume)
+        self.say(f"stage {stage.stage} '{stage.name}'\n{listing(setup.parts)}")
+        for line in setup.notes:
+            self.say(f"  {line}")
+        trained = [part for part in PARTS if setup.parts[part][0]]
+        result = self._train(setup.task, stage, (trained, [part for part in PARTS if part not in trained]))
+        loaded = setup.finished(directory / "adapter")
         if self.world.leads:
             record = {"recipe": to_dict(self.recipe), "stages": [*self._history(stage), result.to_dict()]}
-            checkpoint.save(loaded, self.out / stage.name / "model", record)
+            checkpoint.save(loaded, directory / "model", record)
         self.world.barrier()
-        self._call_after(stage, loaded)
+        self._call_after(stage, None if stage.shard else loaded)
         return result
 
     def _train(self, task: Any, stage: StageRecipe, parts: tuple[list[str], list[str]]) -> StageResult:
-        return train_stage(task, stage, self.out / stage.name, self.world, parts, self.resume, self.show)
+        return train_stage(task, stage, self.out / stage.name, self.world, parts, self.resume, self.show, self.say)
 
     def _history(self, stage: StageRecipe) -> Iterator[dict[str, Any]]:
         for earlier in self.recipe.stages[: self.recipe.stages.index(stage)]:
@@ -248,7 +246,7 @@ class Run:
         """Write OUT/backbones/model from the stage-0 backbones, or from those that the recipe names."""
         directory = self.out / "backbones" / "model"
         if self.world.leads and not (self.resume and (directory / "training_record.json").exists()):
-            tower = self._backbone("tower", self.recipe.model.tower_from, SiglipVisionModel, AutoModel)
+            tower = self._backbone("tower", self.recipe.model.tower_from, SiglipVisionModel, SiglipVisionModel)
             language = self._backbone(
                 "language", self.recipe.model.language_from, Qwen2ForCausalLM, AutoModelForCausalLM
             )
@@ -263,14 +261,34 @@ class Run:
         self.world.barrier()
 
     def _examples(self) -> torch.Tensor:
-        """A few normalised views [V, 3, T, T] of the kind that a tower made here is trained on."""
+        """A few normalised views [V, 3, T, T] of the kind that the tower was trained on, or will be."""
         model = self.recipe.model
-        images = dense_batch(range(16), DenseConfig(tile=model.tile, patch=model.patch), self.recipe.seed)["images"]
-        return normalise(torch.from_numpy(images), TOWER_MEAN, TOWER_STD, torch.float32)
+        if model.tower_from is None:
+            config = DenseConfig(tile=model.tile, patch=model.patch)
+            pixels = torch.from_numpy(dense_batch(range(16), config, self.recipe.seed)["images"])
+        else:
+            pixels = self._first_views()
+        return normalise(pixels, TOWER_MEAN, TOWER_STD, torch.float32)
+
+    def _first_views(self, count: int = 16) -> torch.Tensor:
+        """The first views [V, T, T, 3] of the first stage that trains the whole model."""
+        stage = next(s for s in self.recipe.stages if s.kind in ("sft", "preference"))
+        source, found = open_mixture(stage, self.recipe.seed), []
+        for index in range(10 * count):
+            for image in source.group(index)[0].images:
+                picture = load(image)
+                plan = plan_sample([picture.size], self._anyres(), single=True)[0]
+                found.append(views(picture, plan, self._anyres(), (127, 127, 127)))
+            if len(found) >= count:
+                break
+        if not found:
+            raise InputError(f"stage '{stage.name}': none of its first {10 * count} groups has a picture to start from")
+        return torch.from_numpy(np.concatenate(found))
 
     def _backbone(self, kind: str, given: str | None, own: Any, foreign: Any) -> Any:
         if given is not None:
-            return foreign.from_pretrained(given, dtype=torch.float32)
+            model = self._fetch(kind, given, foreign)
+            return _cut(model, self.recipe.model.feature_layer) if kind == "tower" else model
         stage = next((s for s in reversed(self.recipe.stages) if s.kind == kind), None)
         if stage is None or not (self.out / stage.name / kind / "config.json").exists():
             raise InputError(
@@ -278,24 +296,22 @@ class Run:
             )
         return own.from_pretrained(self.out / stage.name / kind, dtype=torch.float32)
 
-    def _reference(self, stage: StageRecipe, loaded: Loaded) -> dict[str, list[float]]:
-        """Log-probabilities of all pairs of the stage under the model as it stands, kept in reference.json."""
-        path = self.out / stage.name / "reference.json"
-        if self.resume and path.exists():
-            return json.loads(path.read_text(encoding="utf-8"))
-        feed = Feed(stage, loaded, self.recipe.seed, self.world)
-        task = PreferenceTask(loaded.model, feed, stage, loaded.mean, loaded.std)
-        measured: dict[str, list[float]] = {}
-        with autocast(precision(stage, self.world.device), self.world.device):
-            for _ in range(stage.steps):
-                for batch in feed.batches():
-                    measured.update(task.measure(batch))
-        merged = {name: pair for part in self.world.gather(measured) for name, pair in part.items()}
-        if self.world.leads:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            state.write_json(path, merged)
-        self.world.barrier()
-        return merged
+    def _fetch(self, kind: str, given: str, loader: Any) -> Any:
+        try:
+            model = loader.from_pretrained(given, dtype=torch.float32)
+        except (OSError, ValueError) as error:
+            reason = " ".join(str(error).split())[:160]
+            raise InputError(f"model.{kind}_from: cannot read {given} ({reason})") from error
+        check_shape(self.recipe.model, kind, model.config, given)
+        return model
+
+
+def _cut(tower: Any, layer: int) -> Any:
+    """The tower without the layers behind the hidden state that the projector sees."""
+    encoder = getattr(tower, "vision_model", tower).encoder
+    encoder.layers = encoder.layers[: len(encoder.layers) + 1 + layer]
+    tower.config.num_hidden_layers = len(encoder.layers)
+    return tower
 
 
 def _texts(sample: Sample) -> Iterator[str]:

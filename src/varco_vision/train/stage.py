@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,11 @@ from typing import Any
 import torch
 
 from varco_vision.train import metrics, state
+from varco_vision.train.flops import peak
 from varco_vision.train.optimizer import make_optimizer
 from varco_vision.train.parallel import World
 from varco_vision.train.recipe import StageRecipe
+from varco_vision.train.shard import ShardedCheckpoints
 from varco_vision.train.step import StepResult, precision, run_step
 
 
@@ -34,6 +37,8 @@ class StageResult:
     refused: int
     precision: str
     curve: list[list[float]] = field(default_factory=list)  # [step, loss], at most 200 points
+    waited: float = 0.0  # part of the time that went by until rows were there
+    filled: float = 0.0  # part of the rows' room that held tokens
 
     def to_dict(self) -> dict[str, Any]:
         return dataclasses.asdict(self)
@@ -47,6 +52,7 @@ def train_stage(
     parts: tuple[list[str], list[str]],
     resume: bool,
     show: bool,
+    say: Callable[[str], None] = print,
 ) -> StageResult:
     """Train `task` for `stage.steps` steps; with `resume` from the newest checkpoint in `directory`, if there is one.
 
@@ -54,8 +60,9 @@ def train_stage(
     """
     dtype = precision(stage, world.device)
     optimizer = make_optimizer(task.named_parameters(), stage, task.part_of)
-    done, seconds = _resume(task, optimizer, directory) if resume else (0, 0.0)
-    if not resume:
+    keeper = _Keeper(task, optimizer, stage, directory, world)
+    done, seconds = keeper.resume() if resume else (0, 0.0)
+    if not resume and world.leads:
         state.clear(directory)
     log = metrics.StageLog(directory, f"{stage.stage} {stage.name}", stage.steps, done, show) if world.leads else None
     began = time.monotonic()
@@ -64,69 +71,107 @@ def train_stage(
             tick = time.monotonic()
             result = run_step(task, stage, step, optimizer, world, dtype)
             if log:
-                log.step(step, _record(result, time.monotonic() - tick))
+                log.step(step, record_of(result, time.monotonic() - tick, world))
             if (step + 1) % stage.checkpoint_every == 0 and step + 1 < stage.steps:
-                _checkpoint(task, optimizer, stage, directory, world, step + 1, seconds + time.monotonic() - began)
+                keeper.write(step + 1, seconds + time.monotonic() - began)
+        keeper.finish()
     finally:
         if log:
             log.close()
     totals = world.sum(torch.tensor([task.samples, len(task.refused)], device=world.device)).tolist()
     world.barrier()
-    losses = [(r["step"], r["loss"]) for r in metrics.read(directory / "metrics.jsonl")]
-    return _result(stage, parts, losses, totals, seconds + time.monotonic() - began, dtype)
+    records = metrics.read(directory / "metrics.jsonl")
+    result = _result(stage, parts, records, totals, seconds + time.monotonic() - began, dtype)
+    if hasattr(task, "feed") and result.waited > 0.05:
+        say(
+            f"  {100 * result.waited:.0f} % of the time went by waiting for rows; more 'workers' in the recipe would help"
+        )
+    return result
 
 
-def _resume(task: Any, optimizer: torch.optim.Optimizer, directory: Path) -> tuple[int, float]:
-    found = state.newest(directory)
-    if found is None:
-        return 0, 0.0
-    tensors, plain = found
-    task.load_tensors(tensors["parameters"])
-    optimizer.load_state_dict(tensors["optimizer"])
-    task.restore(plain["feed"])
-    return plain["step"], plain["seconds"]
+class _Keeper:
+    """Checkpoints of a stage: whole ones written by the leading process, or sharded ones by all."""
+
+    def __init__(
+        self, task: Any, optimizer: torch.optim.Optimizer, stage: StageRecipe, directory: Path, world: World
+    ) -> None:
+        self.task, self.optimizer, self.stage, self.directory, self.world = task, optimizer, stage, directory, world
+        sharded = getattr(task, "sharded", False)
+        self.shards = ShardedCheckpoints(task.forward, optimizer, directory, world) if sharded else None
+
+    def resume(self) -> tuple[int, float]:
+        """(step to go on with, seconds so far)."""
+        if self.shards:
+            plain = self.shards.load()
+            if plain is None:
+                return 0, 0.0
+        else:
+            found = state.newest(self.directory)
+            if found is None:
+                return 0, 0.0
+            tensors, plain = found
+            self.task.load_tensors(tensors["parameters"])
+            self.optimizer.load_state_dict(tensors["optimizer"])
+        self.task.restore(plain["feed"])
+        return plain["step"], plain["seconds"]
+
+    def write(self, step: int, seconds: float) -> None:
+        plain = {"feed": self.world.gather(self.task.state()), "seconds": seconds}
+        if self.shards:
+            self.shards.write(step, plain, self.stage.keep_checkpoints)
+            return
+        if self.world.leads:
+            tensors = {"parameters": self.task.tensors(), "optimizer": self.optimizer.state_dict()}
+            state.write(self.directory, step, tensors, plain, self.stage.keep_checkpoints)
+        self.world.barrier()
+
+    def finish(self) -> None:
+        if self.shards:
+            self.shards.finish()
 
 
-def _checkpoint(
-    task: Any,
-    optimizer: torch.optim.Optimizer,
-    stage: StageRecipe,
-    directory: Path,
-    world: World,
-    step: int,
-    seconds: float,
-) -> None:
-    feeds = world.gather(task.state())
-    if world.leads:
-        tensors = {"parameters": task.tensors(), "optimizer": optimizer.state_dict()}
-        state.write(directory, step, tensors, {"feed": feeds, "seconds": seconds}, stage.keep_checkpoints)
-    world.barrier()
-
-
-def _record(result: StepResult, seconds: float) -> dict[str, Any]:
-    return {
+def record_of(result: StepResult, seconds: float, world: World) -> dict[str, Any]:
+    """One line of metrics.jsonl. What is not known on this machine is left out: no peak, no utilisation."""
+    record: dict[str, Any] = {
         "loss": result.loss,
         "seconds": seconds,
         "gradient_norm": result.norm,
         "rate": result.rates,
         "term": result.terms,
         "count": result.counts,
+        "waited": result.waited,
         **result.details,
     }
+    load = result.load
+    if load:
+        names = ("text", "picture", "supervised", "tiles")
+        record["per_second"] = {name: round(load[name] / seconds, 1) for name in names}
+        record["filled"] = round((load["text"] + load["picture"]) / load["room"], 4)
+        record["teraflops"] = round(load["flops"] / seconds / 1e12 / world.size, 4)
+    if world.device.type == "cuda":
+        record["memory_gib"] = round(torch.cuda.max_memory_allocated(world.device) / 2**30, 2)
+        most = peak(torch.cuda.get_device_name(world.device))
+        if load and most:
+            record["utilisation"] = round(load["flops"] / seconds / world.size / most, 4)
+    else:
+        record["memory_gib"] = round(metrics.peak_memory() / 2**30, 2)
+    return record
 
 
 def _result(
     stage: StageRecipe,
     parts: tuple[list[str], list[str]],
-    losses: list[tuple[int, float]],
+    records: list[dict[str, Any]],
     totals: list[int],
     seconds: float,
     dtype: torch.dtype,
 ) -> StageResult:
+    losses = [(r["step"], r["loss"]) for r in records]
     window = max(1, len(losses) // 10)
     mean = lambda rows: sum(loss for _, loss in rows) / len(rows)  # noqa: E731
     stride = max(1, -(-len(losses) // 200))
     curve = [[chunk[0][0], mean(chunk)] for at in range(0, len(losses), stride) if (chunk := losses[at : at + stride])]
+    filled = [r["filled"] for r in records if "filled" in r]
     return StageResult(
         name=stage.name,
         stage=stage.stage,
@@ -141,4 +186,6 @@ def _result(
         refused=totals[1],
         precision=str(dtype).removeprefix("torch."),
         curve=curve,
+        waited=sum(r.get("waited", 0.0) for r in records) / max(1e-9, sum(r["seconds"] for r in records)),
+        filled=sum(filled) / len(filled) if filled else 0.0,
     )

@@ -21,15 +21,27 @@ def write(directory: Path, step: int, tensors: dict[str, Any], plain: dict[str, 
     The directory gets its final name by one rename, after its files are flushed to the disk; what a kill leaves behind
     is a `.writing` directory that nothing reads.
     """
-    final = directory / f"{PREFIX}{step:08d}"
-    draft = directory / f".{final.name}.writing"
-    shutil.rmtree(draft, ignore_errors=True)
-    draft.mkdir(parents=True)
-    _require_space(directory, tensors)
+    require_space(directory, size(tensors))
+    draft = begin(directory, step)
     with (draft / "tensors.pt").open("wb") as file:
         torch.save(tensors, file)
         file.flush()
         os.fsync(file.fileno())
+    return finish(draft, step, plain, keep)
+
+
+def begin(directory: Path, step: int) -> Path:
+    """An empty directory for the files of a checkpoint, under a name that nothing reads."""
+    draft = directory / f".{PREFIX}{step:08d}.writing"
+    shutil.rmtree(draft, ignore_errors=True)
+    draft.mkdir(parents=True)
+    return draft
+
+
+def finish(draft: Path, step: int, plain: dict[str, Any], keep: int) -> Path:
+    """Give a written checkpoint its final name, and remove all but the newest `keep`."""
+    directory = draft.parent
+    final = directory / f"{PREFIX}{step:08d}"
     with (draft / "state.json").open("w", encoding="utf-8") as file:
         json.dump({**plain, "step": step}, file)
         file.flush()
@@ -48,11 +60,18 @@ def complete(directory: Path) -> list[Path]:
 
 def newest(directory: Path) -> tuple[dict[str, Any], dict[str, Any]] | None:
     """(tensors, plain) of the newest complete checkpoint, or None."""
+    found = newest_plain(directory)
+    if found is None:
+        return None
+    return torch.load(found[0] / "tensors.pt", map_location="cpu", weights_only=True), found[1]
+
+
+def newest_plain(directory: Path) -> tuple[Path, dict[str, Any]] | None:
+    """(its directory, plain) of the newest complete checkpoint, or None; the tensors stay on the disk."""
     found = complete(directory)
     if not found:
         return None
-    plain = json.loads((found[-1] / "state.json").read_text(encoding="utf-8"))
-    return torch.load(found[-1] / "tensors.pt", map_location="cpu", weights_only=True), plain
+    return found[-1], json.loads((found[-1] / "state.json").read_text(encoding="utf-8"))
 
 
 def clear(directory: Path) -> None:
@@ -68,8 +87,10 @@ def write_json(path: Path, content: Any) -> None:
     draft.replace(path)
 
 
-def _require_space(directory: Path, tensors: dict[str, Any]) -> None:
-    need = int(_size(tensors) * 1.1) + 1_000_000
+def require_space(directory: Path, need: int) -> None:
+    """Raise `InputError` when the disk has no room for `need` bytes and a little more."""
+    need = int(need * 1.1) + 1_000_000
+    directory.mkdir(parents=True, exist_ok=True)
     free = shutil.disk_usage(directory).free
     if free < need:
         raise InputError(
@@ -77,9 +98,11 @@ def _require_space(directory: Path, tensors: dict[str, Any]) -> None:
         )
 
 
-def _size(value: Any) -> int:
+def size(value: Any) -> int:
+    """Bytes of all tensors in nested dictionaries and lists; of a sharded tensor, of this process' part."""
     if isinstance(value, torch.Tensor):
-        return value.numel() * value.element_size()
+        part = value.to_local() if hasattr(value, "to_local") else value
+        return part.numel() * part.element_size()
     if isinstance(value, dict):
-        return sum(_size(v) for v in value.values())
-    return sum(_size(v) for v in value) if isinstance(value, (list, tuple)) else 0
+        return sum(size(v) for v in value.values())
+    return sum(size(v) for v in value) if isinstance(value, (list, tuple)) else 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -26,7 +27,7 @@ class Task(Protocol):
     def part_of(self, name: str) -> str: ...
     def batches(self, step: int) -> list[Any]: ...
     def counts(self, batch: Any) -> list[float]: ...
-    def sums(self, batch: Any) -> tuple[Tensor, dict[str, tuple[float, float]]]: ...
+    def sums(self, batch: Any) -> tuple[Tensor, dict[str, tuple[Any, Any]]]: ...
     def names(self, batch: Any) -> Sequence[str]: ...
     def state(self) -> dict[str, Any]: ...
     def restore(self, states: Sequence[dict[str, Any]]) -> None: ...
@@ -40,7 +41,10 @@ class NonFiniteLoss(RuntimeError):
 
 @dataclass
 class StepResult:
-    """What one step did. `loss` and `terms` are per unit (token, patch, pair), over all processes."""
+    """What one step did. `loss` and `terms` are per unit (token, patch, pair), over all processes.
+
+    `load` counts what went through the model (see `tasks.load_of`), `waited` are seconds until the rows were there.
+    """
 
     loss: float
     terms: dict[str, float]
@@ -48,6 +52,8 @@ class StepResult:
     norm: float
     rates: dict[str, float]
     counts: dict[str, float]
+    load: dict[str, float]
+    waited: float
 
 
 def precision(stage: StageRecipe, device: torch.device) -> torch.dtype:
@@ -69,52 +75,85 @@ def autocast(dtype: torch.dtype, device: torch.device) -> contextlib.AbstractCon
 def run_step(
     task: Task, stage: StageRecipe, step: int, optimizer: torch.optim.Optimizer, world: World, dtype: torch.dtype
 ) -> StepResult:
-    """One optimizer step; the loss is each term's sum over its number of units in the whole step, all processes."""
+    """One optimizer step; the loss is each term's sum over its number of units in the whole step, all processes.
+
+    Nothing is read back from the device before the update is under way, so a GPU never waits for its host in between.
+    """
+    began = time.monotonic()
     batches = task.batches(step)
+    waited = time.monotonic() - began
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
-    totals = torch.tensor([task.counts(b) for b in batches], dtype=torch.float64, device="cpu").sum(0)
-    totals = world.sum(totals.to(world.device)).cpu()
-    scale = torch.tensor(task.weights, dtype=torch.float32) / totals.clamp(min=1).float()
-    sums = torch.zeros(len(task.terms))
-    details: dict[str, list[float]] = {}
+    load = [task.load(b) if hasattr(task, "load") else {} for b in batches]
+    names = list(load[0]) if load else []
+    counted = torch.tensor(
+        [[*task.counts(b), *(part[name] for name in names)] for b, part in zip(batches, load, strict=True)],
+        dtype=torch.float64,
+    ).sum(0)
+    counted = world.sum(counted.to(world.device))
+    totals = counted[: len(task.terms)]
+    scale = torch.tensor(task.weights, dtype=torch.float32, device=world.device) / totals.clamp(min=1).float()
     optimizer.zero_grad(set_to_none=True)
-    for batch in batches:
-        with autocast(dtype, world.device):
-            parts, extra = task.sums(batch)
-        (parts * scale.to(parts.device)).sum().backward()
-        sums += parts.detach().float().cpu()
-        for key, (total, count) in extra.items():
-            entry = details.setdefault(key, [0.0, 0.0])
-            entry[0] += total
-            entry[1] += count
-    world.sum_gradients(parameters)
-    sums = world.sum(sums.to(world.device)).cpu()
-    loss = float((sums * scale).sum())
-    norm = float(nn.utils.clip_grad_norm_(parameters, stage.clip))
-    if not (math.isfinite(loss) and math.isfinite(norm)):
-        names = [name for b in batches for name in task.names(b)][:20]
-        raise NonFiniteLoss(
-            f"stage '{stage.name}', step {step}: loss {loss}, gradient norm {norm}; samples {', '.join(names)}"
-        )
+    sums, details = accumulate(task, batches, scale, world.device, dtype)
+    if not getattr(task, "sharded", False):
+        world.sum_gradients(parameters)
+    norm = clip(parameters, stage.clip)
     rates = set_rates(optimizer, step, stage)
     optimizer.step()
+    sums = world.sum(sums)
+    loss, norm = float((sums * scale).sum()), float(norm)
+    if not (math.isfinite(loss) and math.isfinite(norm)):
+        culprits = [name for part in world.gather([name for b in batches for name in task.names(b)]) for name in part][
+            :20
+        ]
+        raise NonFiniteLoss(
+            f"stage '{stage.name}', step {step}: loss {loss}, gradient norm {norm}; samples {', '.join(culprits)}"
+        )
+    units = totals.tolist()
     return StepResult(
         loss=loss,
-        terms={name: float(s / max(1.0, t)) for name, s, t in zip(task.terms, sums, totals, strict=True)},
+        terms={name: s / max(1.0, t) for name, s, t in zip(task.terms, sums.tolist(), units, strict=True)},
         details=_merge(world.gather(details)),
         norm=norm,
         rates=rates,
-        counts={name: float(t) for name, t in zip(task.terms, totals, strict=True)},
+        counts=dict(zip(task.terms, units, strict=True)),
+        load=dict(zip(names, counted[len(task.terms) :].tolist(), strict=True)),
+        waited=waited,
     )
 
 
-def _merge(parts: Sequence[dict[str, list[float]]]) -> dict[str, float]:
+def accumulate(
+    task: Task, batches: Sequence[Any], scale: Tensor, device: torch.device, dtype: torch.dtype
+) -> tuple[Tensor, dict[str, list[float]]]:
+    """Forward and backward of all micro-batches: sums of the terms, and [sum, count] of every detail."""
+    sums = torch.zeros(len(task.terms), device=device)
+    found: list[tuple[str, Any, Any]] = []
+    for batch in batches:
+        with autocast(dtype, device):
+            parts, extra = task.sums(batch)
+        (parts * scale).sum().backward()
+        sums += parts.detach().float()
+        found += [(key, total, count) for key, (total, count) in extra.items()]
+    details: dict[str, list[float]] = {}
+    for key, total, count in found:
+        entry = details.setdefault(key, [0.0, 0.0])
+        entry[0] += total
+        entry[1] += count
+    return sums, details
+
+
+def clip(parameters: Sequence[nn.Parameter], largest: float) -> Tensor:
+    """Scale all gradients down to a joint norm of at most `largest`; returns the norm before, over all shards."""
+    norm = nn.utils.clip_grad_norm_(parameters, largest)
+    return norm.full_tensor() if hasattr(norm, "full_tensor") else norm
+
+
+def _merge(parts: Sequence[dict[str, list[Any]]]) -> dict[str, float]:
     merged: dict[str, list[float]] = {}
     for part in parts:
         for key, (total, count) in part.items():
             entry = merged.setdefault(key, [0.0, 0.0])
-            entry[0] += total
-            entry[1] += count
+            entry[0] += float(total)
+            entry[1] += float(count)
     return {key: total / max(1.0, count) for key, (total, count) in sorted(merged.items())}
 
 

@@ -1,4 +1,4 @@
-"""Training on answers: supervised ones and preferences. (Stage 0 of a tower is in tower.py.)"""
+"""Training on supervised answers. (Preferences are in preference.py, stage 0 of a tower in tower.py.)"""
 
 from __future__ import annotations
 
@@ -10,10 +10,13 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from varco_vision.model.freeze import part_of, trained_parameters
-from varco_vision.model.packed import PackedBatch, supervised_logits
+from varco_vision.model.packed import PADDING, PackedBatch
 from varco_vision.model.tokenizer import number_ids
+from varco_vision.train.features import FeatureStore
 from varco_vision.train.feed import Feed
-from varco_vision.train.loss import SoftNumbers, answer_log_probabilities, preference_loss, token_losses
+from varco_vision.train.flops import FlopCount
+from varco_vision.train.forward import PackedForward
+from varco_vision.train.loss import SoftNumbers
 from varco_vision.train.recipe import StageRecipe
 from varco_vision.train.step import copy_into
 
@@ -23,14 +26,18 @@ class AnswerTask:
 
     terms: tuple[str, ...] = ("token",)
     weights: tuple[float, ...] = (1.0,)
+    sharded = False
 
     def __init__(
         self, model: PreTrainedModel, feed: Feed, stage: StageRecipe, mean: Sequence[float], std: Sequence[float]
     ) -> None:
         self.model, self.feed, self.stage, self.mean, self.std = model, feed, stage, mean, std
+        self.forward = PackedForward(model, mean, std, stage.logit_chunk)
         ids = number_ids(feed.tokenizer) if stage.soft_numbers else []
-        rows = model.get_input_embeddings().num_embeddings
+        rows = model.get_input_embeddings().weight.shape[0]
         self.soft = SoftNumbers(ids, stage.soft_numbers, rows) if ids else None
+        self.flops = FlopCount(model)
+        self.store: FeatureStore | None = None
 
     def named_parameters(self) -> list[tuple[str, nn.Parameter]]:
         return trained_parameters(self.model)
@@ -39,14 +46,17 @@ class AnswerTask:
         return part_of(name) if hasattr(self.model.model, "language_model") else "language"
 
     def batches(self, step: int) -> list[PackedBatch]:
-        return self.feed.batches()
+        made = self.feed.batches()
+        return [self.store.fill(batch) for batch in made] if self.store else made
 
     def counts(self, batch: PackedBatch) -> list[float]:
         return [float(len(batch.targets_S))]
 
-    def sums(self, batch: PackedBatch) -> tuple[Tensor, dict[str, tuple[float, float]]]:
-        logits_SW = supervised_logits(self.model, batch, self.mean, self.std)
-        losses_S = token_losses(logits_SW, batch.targets_S, self.soft)
+    def load(self, batch: PackedBatch) -> dict[str, float]:
+        return load_of(batch, self.flops, self.stage.max_tokens)
+
+    def sums(self, batch: PackedBatch) -> tuple[Tensor, dict[str, tuple[Any, Any]]]:
+        losses_S, _ = self.forward(batch, self.soft)
         return losses_S.sum()[None], _by_task(losses_S.detach(), batch)
 
     def names(self, batch: PackedBatch) -> Sequence[str]:
@@ -73,52 +83,30 @@ class AnswerTask:
         return self.feed.refused
 
 
-class PreferenceTask(AnswerTask):
-    """Direct preference optimisation against log-probabilities of the model as it was when the stage began.
-
-    Both answers of a pair share prompt and picture inside the row. With `sft_weight` the chosen answer's cross-entropy
-    is added, per token.
+def load_of(batch: PackedBatch, flops: FlopCount, max_tokens: int) -> dict[str, float]:
+    """What a micro-batch puts through the model: tokens of text and of pictures, supervised ones, views, the room that its
+    rows had, and floating-point operations of forward and backward.
     """
-
-    terms = ("pair", "token")
-
-    def __init__(self, *arguments: Any) -> None:
-        super().__init__(*arguments)
-        self.weights = (1.0, self.stage.sft_weight)
-        self.reference: dict[str, list[float]] = {}
-
-    def counts(self, batch: PackedBatch) -> list[float]:
-        chosen = (batch.sequence_S % 2 == 0).sum()
-        return [len(batch.samples) / 2, float(chosen)]
-
-    @torch.no_grad()
-    def measure(self, batch: PackedBatch) -> dict[str, list[float]]:
-        """{sample: [log-probability of chosen, of rejected]} under the model as it is now."""
-        policy_B = self._log_probabilities(supervised_logits(self.model, batch, self.mean, self.std), batch)
-        values = policy_B.tolist()
-        return {name: values[n : n + 2] for n, name in enumerate(batch.samples) if n % 2 == 0}
-
-    def sums(self, batch: PackedBatch) -> tuple[Tensor, dict[str, tuple[float, float]]]:
-        logits_SW = supervised_logits(self.model, batch, self.mean, self.std)
-        policy_B = self._log_probabilities(logits_SW, batch)
-        known = [value for name in batch.samples[0::2] for value in self.reference[name]]
-        reference_B = torch.tensor(known, device=policy_B.device)
-        losses, margins = preference_loss(policy_B, reference_B, self.stage.beta)
-        chosen = batch.sequence_S % 2 == 0
-        token = token_losses(logits_SW[chosen], batch.targets_S[chosen], self.soft).sum()
-        pairs = len(margins)
-        details = {"accuracy": (float((margins > 0).sum()), pairs), "margin": (float(margins.sum()), pairs)}
-        return torch.stack([losses.sum(), token]), details
-
-    @staticmethod
-    def _log_probabilities(logits_SW: Tensor, batch: PackedBatch) -> Tensor:
-        return answer_log_probabilities(logits_SW, batch.targets_S, batch.sequence_S, len(batch.samples))
+    tokens = int((batch.document_RL != PADDING).sum())
+    picture = len(batch.slots_N)
+    encoded = len(batch.views_VTTC) if batch.features_VPW is None else 0
+    pairs = batch.layout.pairs
+    return {
+        "text": float(tokens - picture),
+        "picture": float(picture),
+        "supervised": float(len(batch.targets_S)),
+        "tiles": float(len(batch.views_VTTC)),
+        "room": float(batch.rows * max_tokens),
+        "flops": flops.step(
+            tokens, len(batch.targets_S), pairs, encoded, 0 if batch.projected else len(batch.views_VTTC)
+        ),
+    }
 
 
-def _by_task(losses_S: Tensor, batch: PackedBatch) -> dict[str, tuple[float, float]]:
-    """(sum, count) of the token losses of each kind of task."""
+def _by_task(losses_S: Tensor, batch: PackedBatch) -> dict[str, tuple[Any, Any]]:
+    """(sum, count) of the token losses of each kind of task; values stay on the device until the step is over."""
     names = sorted(set(batch.tasks))
     place = torch.tensor([names.index(t) for t in batch.tasks], device=losses_S.device)[batch.sequence_S]
-    total = torch.zeros(len(names), device=losses_S.device).index_add_(0, place, losses_S.float()).tolist()
-    count = torch.bincount(place, minlength=len(names)).tolist()
-    return {f"loss_{name}": (t, c) for name, t, c in zip(names, total, count, strict=True)}
+    total = torch.zeros(len(names), device=losses_S.device).index_add_(0, place, losses_S.float())
+    count = torch.zeros_like(total).index_add_(0, place, torch.ones_like(losses_S, dtype=total.dtype))
+    return {f"loss_{name}": (total[n], count[n]) for n, name in enumerate(names)}

@@ -9,7 +9,7 @@ const EXAMPLES = [
   { picture: "scene.png", task: "ground", ko: "빨간색 원은 어디에 있나요?", en: "Where is the red circle?" },
   { picture: "scene.png", task: "chat", ko: "물체가 몇 개 있나요?", en: "How many objects are there?" },
   { picture: "scene.png", task: "refer", box: [0.7, 0.05, 0.96, 0.37], ko: "이것은 무엇인가요?", en: "What is this object?" },
-  { picture: "words.png", task: "ocr", ko: "그림 속 낱말", en: "The words in a picture" },
+  { picture: "words.png", task: "ocr", ko: "그림 속 단어", en: "The words in a picture" },
   { picture: null, task: "chat", ko: "대한민국의 수도는 어디인가요?", en: "What is the capital of South Korea?" },
 ];
 
