@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import unicodedata
 from itertools import permutations
 
@@ -186,3 +187,52 @@ def test_cleval_equals_its_command_line_on_generated_pages(with_cleval):
 
 def as_regions(regions):
     return [Region(text, tuple(quad), text == "###") for text, quad in regions]
+
+
+# --- the command line ---
+
+
+def run(capsys, *words):
+    """(exit code, standard output, standard error) of `varco-vision eval ...`."""
+    from varco_vision.cli.main import main
+
+    with pytest.raises(SystemExit) as stopped:
+        main(["eval", *map(str, words)])
+    return (stopped.value.code or 0, *capsys.readouterr())
+
+
+def test_eval_ocr_on_files(tmp_path, capsys):
+    for side, text in (("gold", "가나"), ("told", "가다")):
+        (tmp_path / side).mkdir()
+        (tmp_path / side / "gt_1.txt").write_text(f"0,0,9,0,9,9,0,9,{text}\n", encoding="utf-8")
+    given = ["--gold", tmp_path / "gold", "--told", tmp_path / "told", "--form", "icdar2015"]
+    code, out, _ = run(capsys, "ocr", *given)
+    assert (
+        code == 0 and "popeval_h      0.5000" in out and out.startswith("protocol ocr-1 nfc case-sensitive | pages 1")
+    )
+    code, out, _ = run(capsys, "ocr", *given, "--json", "--out", tmp_path / "n.json")
+    assert json.loads(out) == json.loads((tmp_path / "n.json").read_text())
+    assert json.loads(out)["rates"]["cer"]["value"] == 0.5
+    code, out, err = run(capsys, "ocr", *given[:-1], "icdar")
+    assert (code, out) == (2, "") and err.startswith("error: the form 'icdar'")
+
+
+def test_eval_ground_and_refer_on_files(tmp_path, capsys):
+    pytest.importorskip("sacrebleu", reason="chrF needs sacrebleu (extra: eval)")
+    gold, told = tmp_path / "gold.jsonl", tmp_path / "told.jsonl"
+    gold.write_text(
+        json.dumps({"id": "a", "sent": "개", "answer": "개", "bbox": [0, 0, 50, 50], "width": 100, "height": 100})
+    )
+    told.write_text(json.dumps({"id": "a", "answer": "(0,0),(500,500)"}))
+    code, out, _ = run(
+        capsys, "ground", "--gold", gold, "--told", told, "--form", "refcoco", "--coordinates", "thousand", "--json"
+    )
+    assert code == 0 and json.loads(out)["all"]["acc50"]["value"] == 1.0
+    code, _, err = run(capsys, "ground", "--gold", gold, "--told", told, "--form", "refer")
+    assert code == 2 and "--instances" in err
+    told.write_text(json.dumps({"id": "a", "answer": "개입니다"}))
+    code, out, _ = run(capsys, "refer", "--gold", gold, "--told", told)
+    assert code == 0 and "phrase  1.0000" in out and "exact   0.0000" in out
+    told.write_text(json.dumps({"id": "b", "answer": "개"}))
+    code, _, err = run(capsys, "refer", "--gold", gold, "--told", told)
+    assert code == 2 and "lacks 1 of 1 answers, such as the one to 'a'" in err
