@@ -19,39 +19,57 @@ app = common.new_app()
 EXIT_SOME_FAILED = 1
 
 
+FilesArgument = Annotated[list[str] | None, typer.Argument(metavar="FILE...", help="Pictures, PDF files, folders.")]
+FormOption = Annotated[
+    str | None,
+    typer.Option("--format", help="text, json, hocr, alto, pdf (searchable) or markdown; with --out several: a,b."),
+]
+OutOption = Annotated[
+    Path | None,
+    typer.Option(help="A folder: one result for each file, finished ones are skipped. Or the file for one input."),
+]
+AgainOption = Annotated[bool, typer.Option("--again", help="Read files anew whose results are there already.")]
+WorkersOption = Annotated[int, typer.Option(min=1, help="Processes that read, each with a model of its own.")]
+RayOption = Annotated[
+    str | None, typer.Option("--ray", metavar="ADDRESS", help="Read on a Ray cluster; 'local' starts one here.")
+]
+DpiOption = Annotated[int, typer.Option(help="What PDF pages are drawn at.")]
+LongestOption = Annotated[
+    int | None, typer.Option(help="Scale smaller pages up to this; without it by the model's rule, 0: never.")
+]
+WindowOption = Annotated[
+    int | None, typer.Option(help="Side of the windows large pages are read in; 0: never in windows.")
+]
+OverlapOption = Annotated[float, typer.Option(help="Part of a window that neighbours share.")]
+ConfidenceOption = Annotated[float, typer.Option(help="Below this a word is doubtful, 0 to 1.")]
+DoubtfulOption = Annotated[str, typer.Option(help="keep, mark (with [?]) or drop doubtful words.")]
+OrderOption = Annotated[str, typer.Option(help="Reading order: model, layout or auto.")]
+ConstrainOption = Annotated[
+    bool, typer.Option("--constrain/--no-constrain", help="Only well-formed boxes can be written.")
+]
+TilesOption = Annotated[int | None, typer.Option(min=1, help="At most so many tiles of a picture.")]
+BatchOption = Annotated[int, typer.Option(min=1, help="Pages or windows that are read together.")]
+
+
 @app.command(cls=common.PictureCommand)
 def ocr(
-    files: Annotated[list[str] | None, typer.Argument(metavar="FILE...", help="Pictures, PDF files, folders.")] = None,
+    files: FilesArgument = None,
     image: common.ImageOption = None,
-    form: Annotated[
-        str | None,
-        typer.Option("--format", help="text, json, hocr, alto, pdf (searchable) or markdown; with --out several: a,b."),
-    ] = None,
-    out: Annotated[
-        Path | None,
-        typer.Option(help="A folder: one result for each file, finished ones are skipped. Or the file for one input."),
-    ] = None,
-    again: Annotated[bool, typer.Option("--again", help="Read files anew whose results are there already.")] = False,
-    workers: Annotated[int, typer.Option(min=1, help="Processes that read, each with a model of its own.")] = 1,
-    ray: Annotated[
-        str | None, typer.Option("--ray", metavar="ADDRESS", help="Read on a Ray cluster; 'local' starts one here.")
-    ] = None,
-    dpi: Annotated[int, typer.Option(help="What PDF pages are drawn at.")] = 200,
-    longest_side: Annotated[
-        int | None, typer.Option(help="Scale smaller pages up to this; without it by the model's rule, 0: never.")
-    ] = None,
-    window: Annotated[
-        int | None, typer.Option(help="Side of the windows large pages are read in; 0: never in windows.")
-    ] = None,
-    overlap: Annotated[float, typer.Option(help="Part of a window that neighbours share.")] = 0.2,
-    min_confidence: Annotated[float, typer.Option(help="Below this a word is doubtful, 0 to 1.")] = 0.0,
-    doubtful: Annotated[str, typer.Option(help="keep, mark (with [?]) or drop doubtful words.")] = "keep",
-    order: Annotated[str, typer.Option(help="Reading order: model, layout or auto.")] = "auto",
-    constrain: Annotated[
-        bool, typer.Option("--constrain/--no-constrain", help="Only well-formed boxes can be written.")
-    ] = True,
-    max_tiles: Annotated[int | None, typer.Option(min=1, help="At most so many tiles of a picture.")] = None,
-    batch_size: Annotated[int, typer.Option(min=1, help="Pages or windows that are read together.")] = 16,
+    form: FormOption = None,
+    out: OutOption = None,
+    again: AgainOption = False,
+    workers: WorkersOption = 1,
+    ray: RayOption = None,
+    dpi: DpiOption = 200,
+    longest_side: LongestOption = None,
+    window: WindowOption = None,
+    overlap: OverlapOption = 0.2,
+    min_confidence: ConfidenceOption = 0.0,
+    doubtful: DoubtfulOption = "keep",
+    order: OrderOption = "auto",
+    constrain: ConstrainOption = True,
+    max_tiles: TilesOption = None,
+    batch_size: BatchOption = 16,
     model: common.ModelOption = None,
     draw: common.DrawOption = None,
     as_json: common.JsonOption = False,

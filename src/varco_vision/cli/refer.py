@@ -46,9 +46,7 @@ def refer(
     (picture,) = common.load_pictures(image)
     common.check_drawing(draw, 1)
     vision = common.open_model(model, device, dtype)
-    answer = vision.refer(
-        picture, text, phrase=phrase, box=place, max_new_tokens=max_new_tokens, max_tiles=max_tiles
-    )
+    answer = vision.refer(picture, text, phrase=phrase, box=place, max_new_tokens=max_new_tokens, max_tiles=max_tiles)
     common.print_answer(answer, as_json, picture.size, vision.loaded.name)
     common.save_drawing(draw, picture, _asked(text, phrase, place))
 
