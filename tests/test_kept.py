@@ -152,6 +152,16 @@ def log(folder: Path, task: str, values: dict[int, float], when: str = "2026-01-
     (folder / f"samples_{task}_{when}.jsonl").write_text("\n".join(lines))
 
 
+def test_questions_follow_what_the_recipe_taught():
+    text = {"source": "synth:text", "options": {"facts": 40}}
+    stages = [{"mixture": {"text": text}}, {"mixture": {"scenes": {"source": "synth:scenes", "options": {}}}}]
+    assert kept.taught_facts({"recipe": {"stages": stages}}) == 40
+    assert kept.taught_facts({"recipe": {"stages": [{"mixture": {"text": {**text, "options": {}}}}]}}) is None
+    assert kept.taught_facts({}) is None
+    few, every = kept.text_questions(facts=40), kept.text_questions()
+    assert {s.id for s in few} < {s.id for s in every}
+
+
 def test_logs_are_paired_item_by_item(tmp_path):
     before, after = tmp_path / "before" / "model", tmp_path / "after"
     log(before, "kmmlu_law", {0: 0.0}, "2025-01-01T00-00-00.000001")

@@ -231,7 +231,8 @@ def refer(
 def kept(
     training: Annotated[Path, typer.Argument(metavar="OUT", help="Folder of a training (`train --out OUT`).")],
     count: Annotated[
-        int | None, typer.Option("--count", min=1, help="Questions in each language; all without it.")
+        int | None,
+        typer.Option("--count", min=1, help="Questions in each language; without it all on facts that were taught."),
     ] = None,
     text: Annotated[
         Path | None, typer.Option("--text", help="Fixed text of the divergence; else the questions with their answers.")
@@ -251,7 +252,9 @@ def kept(
     from varco_vision.model import checkpoint
 
     models = rules.stage_models(training)
-    samples = rules.text_questions(count)
+    record = models[next(iter(models))] / checkpoint.RECORD
+    taught = rules.taught_facts(json.loads(record.read_text(encoding="utf-8"))) if record.exists() else None
+    samples = rules.text_questions(count, taught)
 
     def texts(tokenizer: Any) -> list[rules.Text]:
         return rules.texts_from_file(text, tokenizer) if text else rules.texts_from_samples(samples, tokenizer)

@@ -75,14 +75,25 @@ def stage_models(out: str | Path) -> dict[str, Path]:
     return found
 
 
-def text_questions(count: int | None = None) -> list[Sample]:
-    """Questions of the project's own text world that training never saw in this wording, `count` in each language."""
+def taught_facts(record: Mapping[str, Any]) -> int | None:
+    """How many facts of the text world a training record's recipe taught (None: all, or not a recipe of ours)."""
+    stages = record.get("recipe", {}).get("stages", ())
+    sources = [s for stage in stages for s in stage["mixture"].values() if s["source"] == "synth:text"]
+    limits = [s["options"].get("facts") for s in sources]
+    return None if None in limits else max(limits, default=None)
+
+
+def text_questions(count: int | None = None, facts: int | None = None) -> list[Sample]:
+    """Questions of the project's own text world that training never saw in this wording, `count` in each language.
+
+    facts: only about the first so many facts, as a recipe with the option of that name teaches them.
+    """
     from varco_vision.synth.text_world import as_sample, pairs
 
     return [
         as_sample(fact, wording, lang, f"{fact.id}/{wording}/{lang}")
         for lang in LANGUAGES
-        for fact, wording in pairs("eval", lang)[:count]
+        for fact, wording in pairs("eval", lang, facts)[:count]
     ]
 
 
