@@ -3,6 +3,7 @@
 import json
 import os
 import resource
+import select
 import signal
 import subprocess
 import sys
@@ -227,6 +228,22 @@ def test_dying_worker(tmp_path):
         make(Dying, order(tmp_path / "set"), workers=1)
 
 
+def test_workers_end_when_the_writing_process_is_killed(tmp_path):
+    """Each worker holds the writing end of a pipe; that closes when all of them are gone."""
+    reading, writing = os.pipe()
+    command = [sys.executable, "-m", "varco_vision.cli.main", "data", "make", "scenes", "--count", "1000000"]
+    command += ["--shard-size", "20", "--workers", "2", "--out", tmp_path / "set"]
+    running = subprocess.Popen(command, stdout=writing, stderr=subprocess.DEVNULL)
+    os.close(writing)
+    while running.poll() is None and not list((tmp_path / "set").glob("train-*")):
+        time.sleep(0.01)
+    assert running.poll() is None, "the command was over before it could be killed"
+    running.kill()
+    running.wait()
+    assert select.select([reading], [], [], 60)[0], "a worker is still there a minute later"
+    assert os.read(reading, 1000) == b"", "nothing was written, all ends were closed"
+
+
 def _wrong_source():
     raise InputError("the font is missing")
 
@@ -245,7 +262,7 @@ def run(*args):
 
 def test_make_and_look(tmp_path):
     folder = tmp_path / "set"
-    args = ("words", "questions=3", "size=[160, 96]", "--out", folder, "--count", 12, "--workers", 0, "--split", "eval")
+    args = ("synth:words", "questions=3", "size=[160, 96]", "--out", folder, "--count", 12, "--workers", 0, "--split", "eval")
     found = json.loads(run(*args, "--json").stdout)
     assert (found["samples"], found["shards"]) == (12, 1)
     samples = list(files.read(folder))

@@ -106,6 +106,26 @@ def test_shards_in_a_mixture_equal_json_lines(tmp_path):
     assert streams[1:] == streams[:1] * 3
 
 
+def test_rows_of_training_are_the_same_from_every_kind(tmp_path):
+    from transformers import AutoTokenizer
+
+    from varco_vision.data.pack import Budget, Feeding, RowStream, collate
+    from varco_vision.geometry import AnyResConfig
+    from varco_vision.model.checkpoint import default_path
+
+    feeding = Feeding(AutoTokenizer.from_pretrained(default_path()), AnyResConfig(tile=64, patch=16, max_tiles=2))
+    plain = tmp_path / "plain" / "x.jsonl"
+    write([s for group in groups_of_samples() for s in group], plain)
+    packed = []
+    for source in (JsonlSource(plain), *(files.open_files(_made(tmp_path / kind, kind)) for kind in KINDS)):
+        stream = RowStream(Repeated(source, 1), feeding, Budget(300), shard=0, shards=1, lookahead=2)
+        packed.append(collate([stream.row() for _ in range(4)], 0, feeding.anyres.side))
+    for batch in packed[1:]:
+        assert batch.samples == packed[0].samples
+        assert (batch.input_ids_RL == packed[0].input_ids_RL).all()
+        assert (batch.views_VTTC == packed[0].views_VTTC).all()
+
+
 def _made(folder, kind):
     written(folder, kind)
     return folder

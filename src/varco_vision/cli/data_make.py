@@ -33,7 +33,7 @@ def make(
     source: Annotated[str | None, typer.Argument(metavar="[SOURCE", help="Name of a source: scenes, words ...")] = None,
     options: Annotated[list[str] | None, typer.Argument(metavar="KEY=VALUE...]", help="Its options.")] = None,
     out: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="The folder of the shards.")] = None,
-    count: Annotated[int, typer.Option("--count", min=1, help="How many samples.")] = 1000,
+    count: Annotated[int, typer.Option("--count", "--samples", min=1, help="How many samples.")] = 1000,
     seed: Annotated[int | None, typer.Option("--seed", help="Of the samples; a recipe has its own, else 0.")] = None,
     split: Annotated[
         Literal["train", "eval"], typer.Option("--split", help="Which fonts, words and wordings.")
@@ -97,6 +97,7 @@ def _of_source(
 
     if stage is not None:
         raise InputError("--stage belongs to --recipe; leave it out, or name a recipe instead of a source")
+    name = name.removeprefix("synth:")  # as recipes write it
     values = dict(map(read_option, options))
     factory = partial(make_source, name, seed=seed, split=split, **values)
     factory()  # a wrong name or option is said before any process is started
