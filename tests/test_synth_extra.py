@@ -105,6 +105,15 @@ def test_wrong_options_are_named(name: str, option: str, value: object, says: st
         make_source(name, 0, **{option: value})
 
 
+@pytest.mark.parametrize(
+    ("name", "option", "value"),
+    [("wild", "text_px", 20), ("wild", "size", [256, 256]), ("documents", "kinds", "receipt"), ("tables", "rows", [1, 2, 3]), ("charts", "hand", "much"), ("lines", "words", 3)],
+)  # fmt: skip
+def test_options_of_another_form_are_named(name: str, option: str, value: object) -> None:
+    with pytest.raises(InputError, match=f"{option}=.* asked for; give"):
+        make_source(name, 0, **{option: value})
+
+
 # --- gold
 
 

@@ -219,6 +219,9 @@ def _draw(rng: random.Random, config: ChartConfig, made: Chart) -> None:
             text.set_fontproperties(FontProperties(fname=font, size=px * factor * 72 / _DPI))
         _readable_on_marks(axes, made, marks)
         figure.tight_layout()
+        if _crowded(axes, canvas.get_renderer()):
+            axes.tick_params(axis="x", labelrotation=40)
+            figure.tight_layout()
         canvas.draw()
         pixels = np.asarray(canvas.buffer_rgba())[..., :3].copy()
         made.image = Image.fromarray(pixels, "RGB")
@@ -297,6 +300,12 @@ def _plot(
     if look.random() < 0.5:
         axes.spines[["top", "right"]].set_visible(False)
     return marks
+
+
+def _crowded(axes: Any, renderer: Any) -> bool:
+    """Whether names below the axis run into each other."""
+    boxes = [x.get_window_extent(renderer) for x in axes.get_xticklabels() if x.get_text()]
+    return any(a.x1 + 3 > b.x0 for a, b in zip(boxes, boxes[1:], strict=False))
 
 
 def _readable_on_marks(axes: Any, made: Chart, marks: list[tuple[Any, int, int]]) -> None:

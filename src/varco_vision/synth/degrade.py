@@ -163,7 +163,7 @@ def camera(image: Image.Image, rng: random.Random, text_px: float, strength: flo
     if strength <= 0:
         return image
     if rng.random() < 0.3 * strength:
-        image = light(image, rng.uniform(0.45, 0.75), rng.uniform(1.0, 1.3), [rng.uniform(0.9, 1.0) for _ in range(3)])
+        image = light(image, rng.uniform(0.5, 0.8), rng.uniform(1.0, 1.2), [rng.uniform(0.9, 1.0) for _ in range(3)])
     elif rng.random() < 0.5:
         image = light(image, rng.uniform(0.9, 1.1), rng.uniform(0.8, 1.15), [rng.uniform(0.92, 1.0) for _ in range(3)])
     if rng.random() < 0.3 * strength:

@@ -49,7 +49,7 @@ _UNIT_ENDS = {
     "%": NONE, "cm": NONE, "mm": NONE, "km": NONE, "m": NONE, "l": NONE, "ml": NONE, "px": LIEUL,
     "kg": CONSONANT, "g": CONSONANT, "mg": CONSONANT, "t": CONSONANT,
 }  # fmt: skip
-_SIGN_ENDS = {"%": NONE, "℃": NONE, "°": NONE, "+": NONE, "㎝": NONE, "㎞": NONE, "㎏": CONSONANT}
+_SIGN_ENDS = {"²": NONE, "³": NONE, "%": NONE, "℃": NONE, "°": NONE, "+": NONE, "㎝": NONE, "㎞": NONE, "㎏": CONSONANT}
 _BOX_AT_END = re.compile(
     r"<(obj|char)>((?:(?!<obj>|<char>).)*?)</\1>\s*<bbox>[^<]*(?:<delim>[^<]*)*</bbox>\s*$", re.DOTALL
 )

@@ -12,6 +12,7 @@ from varco_vision.synth.emoji_names import Thing, designs
 from varco_vision.synth.emoji_scenes import ThingScene, ThingsConfig, thing_scene
 from varco_vision.synth.templates import images as t_images
 from varco_vision.synth.thing_questions import Book, truth_of
+from varco_vision.synth.wild_source import settings
 
 OPTIONS = tuple(f.name for f in fields(ThingsConfig) if f.name != "split")
 
@@ -40,8 +41,7 @@ class Things(Asked):
         **options: Any,
     ) -> None:
         super().__init__(seed, split, questions, tasks, wordings, digits, choices, turns, truth)
-        frozen = {k: _frozen(v) for k, v in options.items()}
-        self.config = ThingsConfig(split=split, **frozen)
+        self.config = ThingsConfig(split=split, **settings(ThingsConfig, options, OPTIONS))
 
     def scene(self, rng: random.Random) -> ThingScene:
         """A scene with at least one thing."""
@@ -61,10 +61,6 @@ class Things(Asked):
         scene = self.scene(rng)
         book = Book(scene, rng, self.speaker, self.digits, self.missing(rng, [scene], 6))
         return Made((scene.image,), book.asks(), truth_of(scene))
-
-
-def _frozen(value: Any) -> Any:
-    return tuple(map(_frozen, value)) if isinstance(value, list | tuple) else value
 
 
 class ThingPairs(Things):

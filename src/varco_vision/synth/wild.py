@@ -301,7 +301,7 @@ def _bare(rng: random.Random, config: WildConfig, room: tuple[int, int], count: 
     """Letters straight on the ground, rimmed so that they stand out on anything."""
     block = _block(rng, config, room, count)
     size, width, height = block[2], block[4], block[5]
-    margin = max(3, size // 6)
+    margin = max(4, size // 6)
     w, h = width + 2 * margin, height + 2 * margin
     rim, text = _palette(rng, rng.random() < 0.5)
     letters = Sheet(Image.new("RGB", (w, h), text))
@@ -310,7 +310,7 @@ def _bare(rng: random.Random, config: WildConfig, room: tuple[int, int], count: 
     for word in letters.words:
         assert word.mask is not None
         mask.paste(255, word.place, word.mask)
-    wide = mask.filter(ImageFilter.MaxFilter(3 if size < 28 else 5))
+    wide = mask.filter(ImageFilter.MaxFilter(3 if size < 18 else 5 if size < 40 else 7))
     image = Image.new("RGB", (w, h), rim)
     image.paste(text, (0, 0), mask)
     letters.image = image

@@ -26,13 +26,39 @@ STOCK_OPTIONS = tuple(f.name for f in fields(TextStock) if f.name != "split")
 
 
 def settings(config: type, options: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
-    """The options that belong to a dataclass, lists (as recipes give them) turned into tuples."""
+    """The options that belong to a dataclass, lists (as recipes give them) as tuples; InputError for another shape."""
 
     def frozen(value: Any) -> Any:
         return tuple(map(frozen, value)) if isinstance(value, list | tuple) else value
 
-    assert hasattr(config, "__dataclass_fields__")
-    return {k: frozen(v) for k, v in options.items() if k in names}
+    defaults = {f.name: f.default for f in fields(config)}
+    chosen = {k: frozen(v) for k, v in options.items() if k in names}
+    for name, value in chosen.items():
+        if not _alike(value, defaults[name]):
+            raise InputError(f"{name}={options[name]!r} asked for; give something like {_shown(defaults[name])}")
+    return chosen
+
+
+def _alike(value: Any, default: Any) -> bool:
+    """Whether a value has the form of the default; lists of names or sizes may have any length, ranges have two ends."""
+    if default is None:
+        return value is None or isinstance(value, str)
+    if isinstance(default, tuple):
+        if not isinstance(value, tuple) or not value:
+            return False
+        ends = isinstance(default[0], int)
+        return (len(value) == 2 or not ends) and all(_alike(v, default[0]) for v in value)
+    if isinstance(default, bool) or isinstance(value, bool):
+        return isinstance(value, bool) and isinstance(default, bool)
+    if isinstance(default, float):
+        return isinstance(value, int | float)
+    return isinstance(value, type(default))
+
+
+def _shown(default: Any) -> str:
+    """A default as recipes write it."""
+    text = repr(default).replace("(", "[").replace(",)", "]").replace(")", "]").replace("'", "")
+    return text if default is not None else "a folder"
 
 
 def word_list(words: Sequence[Word], size: tuple[int, int]) -> list[dict[str, Any]]:
@@ -189,9 +215,10 @@ class Lines(Asked):
         super().__init__(seed, split, questions, tasks, wordings, digits, choices, turns, truth)
         if not 16 <= height <= 512:
             raise InputError(f"height={height} asked for; choose 16 to 512 pixels")
-        if not 1 <= words[0] <= words[1]:
+        words = tuple(words) if isinstance(words, list | tuple) else words
+        if not _alike(words, (1, 1)) or not 1 <= words[0] <= words[1]:
             raise InputError(f"words={words} asked for; give a lower and an upper bound, at least 1")
-        self.height, self.words, self.harm, self.skew = height, tuple(words), harm, skew
+        self.height, self.words, self.harm, self.skew = height, words, harm, skew
         self.stock = TextStock(split=split, **settings(TextStock, options, STOCK_OPTIONS))
         self.fonts = faces(split, "all")
 
