@@ -171,6 +171,7 @@ def test_drawings():
             middle = ((box[0] + box[2]) / 2 * 400, (box[1] + box[3]) / 2 * 100)
             assert drawn.getpixel(tuple(map(int, middle))) == (255, 255, 0)
     assert answers(by_kind(samples, "en", "true")) == ["yes"]
+    assert answers(by_kind(samples, "ko", "true")) == ["네"]
 
 
 def test_names():
@@ -181,6 +182,8 @@ def test_names():
         "wine glass": "wine glasses", "mouse": "mice",
     }  # fmt: skip
     assert (plural("berry"), plural("toy"), plural("box")) == ("berries", "toys", "boxes")
+    assert (name_of("scissors", {}).en, name_of("scissors", {}).plural) == ("pair of scissors", "pairs of scissors")
+    assert name_of("person", {"person": "행인"}).ko == "행인"
     assert name_of("tvmonitor", {}).ko == "텔레비전"
     assert name_of("traffic_light", {}).ko == "신호등"
     assert name_of("gizmo", {}).ko is None

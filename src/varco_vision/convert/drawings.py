@@ -41,12 +41,11 @@ def nlvr(path: Path, settings: Settings) -> Groups:
             continue
         page = Things(identifier, measured[0], _shapes(row, measured[1], settings, place))
         group = [s for lang in settings.langs for s in Asker(page, NAMES, lang, settings, "nlvr").group()]
-        if "en" in settings.langs:
-            text = escape(" ".join(needed(row, "sentence", str, place).split()))
-            question = settings.speaker.say(settings.rng("nlvr", identifier), w.TRUE_OF, "en", text=text)
-            answer = w.YES_NO["en"][label == "false"]
-            name = f"nlvr-{identifier}-true"
-            group.append(sample(name, [page.path], "vqa", "en", question, answer, kind="true", present=label == "true"))
+        text = escape(" ".join(needed(row, "sentence", str, place).split()))
+        for lang in settings.langs:  # the sentence itself stays English
+            question = settings.speaker.say(settings.rng("nlvr", identifier, lang), w.TRUE_OF, lang, text=text)
+            answer, name = w.YES_NO[lang][label == "false"], f"nlvr-{identifier}-true-{lang}"
+            group.append(sample(name, [page.path], "vqa", lang, question, answer, kind="true", present=label == "true"))
         yield group
 
 

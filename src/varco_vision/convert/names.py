@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from varco_vision.synth.korean import counter
 
@@ -98,6 +98,7 @@ _ALIASES = {  # names of Pascal VOC
     "tvmonitor": "tv",
     "sofa": "couch",
 }
+_SHOWN = {"skis": "pair of skis", "scissors": "pair of scissors"}  # "Is there a ...?" needs a singular
 _ES = ("s", "x", "z", "ch", "sh")
 
 
@@ -126,7 +127,7 @@ def _known() -> dict[str, Name]:
     found = {}
     for line in _TABLE.strip().splitlines():
         en, many, ko, unit = line.split("|")
-        found[en] = Name(en, many or plural(en), ko, unit or "개")
+        found[en] = Name(_SHOWN.get(en, en), many or plural(en), ko, unit or "개")
     return found
 
 
@@ -139,5 +140,5 @@ def name_of(category: str, own: Mapping[str, str]) -> Name:
     known = KNOWN.get(en)
     ko = own.get(category, own.get(en))
     if ko is not None:
-        return Name(en, known.plural if known else plural(en), ko, known.unit if known else counter(ko))
+        return replace(known, ko=ko) if known else Name(en, plural(en), ko, counter(ko))
     return known or Name(en, plural(en), None, "개")

@@ -9,7 +9,7 @@ FIND_PHRASE = wording(
     '{phrase}', 이 말이 가리키는 것은 어디에 <있?>
     '{phrase}'에 해당하는 것의 위치를 알려<줘>
     '{phrase}'에 맞는 것을 상자로 표시해<줘>
-    <in>'{phrase}'로 설명되는 것을 찾아<줘>
+    <in>'{phrase}'에 들어맞는 것을 찾아<줘>
     설명: {phrase} / 이 설명에 맞는 곳을 짚어<줘>
     """,
     """
@@ -42,7 +42,7 @@ DESCRIBE_AT = wording(
 )
 REFERENT = {
     "ko": ("여기 보이는 대상", "표시된 대상", "상자 안의 대상", "이 자리에 보이는 대상"),
-    "en": ("this", "what is shown here", "the marked thing", "what is in the box"),
+    "en": ("this", "the one marked here", "the one in the box", "the one shown here"),
 }
 TRUE_OF = wording(
     "convert_true_of",
