@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -79,9 +80,12 @@ def run(plan: Plan, open_model: Callable[[], VarcoVision], as_json: bool) -> Non
             common.note(
                 f"an earlier run was killed while writing; {store.torn} bytes of an unfinished line were cut off"
             )
+        begun = time.monotonic()
         counted = pipeline.generate(vision.engine, prepared, store, _progress())
+        seconds = time.monotonic() - begun
     common.note(
-        f"{counted['answered']} answered now, {counted['known']} known from before, {counted['shared']} rows share an answer"
+        f"{counted['answered']} answered now in {seconds:.1f} s, {counted['known']} known from before, "
+        f"{counted['shared']} rows share an answer"
     )
     _finish(plan.out, judge, plan.judge_swap, as_json)
 
@@ -222,8 +226,6 @@ def _tell_set(loaded: Any) -> None:
 
 def _progress() -> Callable[[int, int], None]:
     """A note whenever a further twentieth is answered, with the time that is left."""
-    import time
-
     begun, told = time.monotonic(), 0
 
     def tell(done: int, total: int) -> None:
