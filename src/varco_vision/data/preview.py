@@ -19,6 +19,7 @@ LONGEST_SIDE = 640  # pixels of a stored picture
 SHOWN_SIDE = 320  # smaller ones are shown larger, by a whole factor
 MOST_LABELS = 20  # pictures with more boxes have no names written at them, only a title on each box
 LONGEST_LABEL = 24
+LETTERS = 11  # height of a name in pixels of the page
 COLOURS = ("#d7263d", "#1b998b", "#2e59d9", "#b5179e", "#c46a00", "#4a7c1f", "#6a4c93", "#00799e")
 STYLE = """
 body{font:15px/1.5 "Noto Sans KR","Apple SD Gothic Neo","Malgun Gothic",sans-serif;margin:2em auto;max-width:1000px;
@@ -27,7 +28,7 @@ article{background:#fff;border:1px solid #ddd;border-radius:6px;padding:1em;marg
 h2{font-size:1em;margin:0 0 .6em}h2 small{font-weight:normal;color:#777}
 figure{position:relative;display:inline-block;margin:0 .6em .6em 0}figure img{display:block;max-width:100%}
 figure svg{position:absolute;inset:0;width:100%;height:100%}
-svg text{font-size:11px;font-weight:600;paint-order:stroke;stroke:#fff;stroke-width:3px}
+svg text{font-weight:600;paint-order:stroke;stroke:#fff;stroke-width:.25em}
 rect{fill:none;stroke-width:2;vector-effect:non-scaling-stroke}
 p{margin:.3em 0;white-space:pre-wrap}b.role{color:#777;font-weight:600;margin-right:.5em}
 .marker{color:#999;font-size:.85em}.fault{color:#b00020}
@@ -107,19 +108,24 @@ def _figure(image: str | Image.Image, marked: Marked) -> str:
     width, height = picture.size
     larger = max(1, SHOWN_SIDE // max(width, height))
     labels = len(marked) <= MOST_LABELS
-    shapes = "".join(_shape(colour, name, box.to_pixels(width, height), labels) for colour, name, box in marked)
+    letters = LETTERS / larger  # in pixels of the picture
+    shapes = "".join(
+        _shape(colour, name, box.to_pixels(width, height), letters if labels else 0) for colour, name, box in marked
+    )
     return (
         f'<figure><img src="data:image/jpeg;base64,{data}" width="{larger * width}" height="{larger * height}" alt="">'
-        f'<svg viewBox="0 0 {width} {height}">{shapes}</svg></figure>'
+        f'<svg viewBox="0 0 {width} {height}" style="font-size:{letters:.1f}px">{shapes}</svg></figure>'
     )
 
 
-def _shape(colour: str, name: str, corners: tuple[float, float, float, float], label: bool) -> str:
-    """A box, and its name at its upper left corner (below the edge of the picture)."""
+def _shape(colour: str, name: str, corners: tuple[float, float, float, float], letters: float) -> str:
+    """A box, and its name at its upper left corner (below the edge of the picture); no name where `letters` is 0."""
     x1, y1, x2, y2 = corners
     short = name if len(name) <= LONGEST_LABEL else name[: LONGEST_LABEL - 1] + "…"
-    text = f'<text x="{x1 + 1:.1f}" y="{max(y1 - 3, 9):.1f}" fill="{colour}">{html.escape(short)}</text>'
+    text = (
+        f'<text x="{x1 + 1:.1f}" y="{max(y1 - letters / 4, letters):.1f}" fill="{colour}">{html.escape(short)}</text>'
+    )
     return (
         f'<rect x="{x1:.1f}" y="{y1:.1f}" width="{x2 - x1:.1f}" height="{y2 - y1:.1f}" stroke="{colour}">'
-        f"<title>{html.escape(name)}</title></rect>{text if label else ''}"
+        f"<title>{html.escape(name)}</title></rect>{text if letters else ''}"
     )
