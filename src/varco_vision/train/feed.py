@@ -9,7 +9,7 @@ from typing import Any
 
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
-from varco_vision.data.jsonl import JsonlSource
+from varco_vision.data.files import open_files
 from varco_vision.data.pack import Budget, Document, Feeding, RowStream, collate
 from varco_vision.data.source import Mixture, Repeated, Source
 from varco_vision.model.checkpoint import Loaded
@@ -25,13 +25,15 @@ def stream_seed(*parts: object) -> int:
 
 
 def open_source(name: str, recipe: SourceRecipe, seed: int) -> Source:
-    """An endless source: "synth:NAME" makes samples, anything else is a file of JSON lines, read round after round."""
+    """An endless source: "synth:NAME" makes samples, anything else is a file of JSON lines, parquet
+    or tar shards, or a folder of them, read round after round.
+    """
     own = stream_seed(seed, name)
     kind, _, generator = recipe.source.partition(":")
     if kind == "synth" and generator:
         return make_source(generator, seed=own, split="train", **recipe.options)
 
-    return Repeated(JsonlSource(recipe.source, **recipe.options), own)
+    return Repeated(open_files(recipe.source, **recipe.options), own)
 
 
 def open_mixture(stage: StageRecipe, seed: int) -> Mixture:
