@@ -43,7 +43,7 @@ class Running:
         return openai.OpenAI(base_url=f"{self.url}/v1", **{"api_key": "none", "max_retries": 0, **settings})
 
     def post(self, body: Any, **settings: Any) -> httpx2.Response:
-        return httpx2.post(f"{self.url}/v1/chat/completions", json=body, timeout=60, **settings)
+        return httpx2.post(f"{self.url}/v1/chat/completions", json=body, timeout=300, **settings)
 
 
 @contextmanager

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+from safetensors.torch import load_file, save_file
 from transformers import AutoTokenizer, LlavaOnevisionForConditionalGeneration, PreTrainedTokenizerFast
 
 from varco_vision.chat import IMAGE_TOKEN
@@ -107,6 +108,7 @@ def save(loaded: Loaded, directory: str | Path, record: dict[str, Any] | None = 
     directory = Path(directory)
     directory.mkdir(parents=True, exist_ok=True)
     loaded.model.save_pretrained(directory, max_shard_size="16MB")
+    _name_as_published(directory)
     config = _read_json(directory / "config.json")
     for part in (config, config["text_config"], config["vision_config"]):
         part.pop("_name_or_path", None)  # where the backbones happened to lie when this model was made
@@ -117,6 +119,27 @@ def save(loaded: Loaded, directory: str | Path, record: dict[str, Any] | None = 
     _write_json(directory / "processor_config.json", _processor(loaded))
     _write_json(directory / RECORD, record if record is not None else loaded.record)
     return directory
+
+
+def _name_as_published(directory: Path) -> None:
+    """Name the tower's weights `vision_tower.vision_model.*`, as in every published checkpoint.
+
+    transformers 5 leaves `vision_model` out where a model was made anew, and reads both; older versions and other
+    programs that serve these models read only the published names.
+    """
+
+    def named(name: str) -> str:
+        rest = name.removeprefix("vision_tower.")
+        return name if rest == name or rest.startswith("vision_model.") else f"vision_tower.vision_model.{rest}"
+
+    for shard in directory.glob("*.safetensors"):
+        weights = load_file(shard)
+        if any(named(name) != name for name in weights):
+            save_file({named(name): weight for name, weight in weights.items()}, shard, metadata={"format": "pt"})
+    for index in directory.glob("*.safetensors.index.json"):
+        content = _read_json(index)
+        content["weight_map"] = {named(name): file for name, file in content["weight_map"].items()}
+        _write_json(index, content)
 
 
 def _directory(source: str | Path) -> Path:

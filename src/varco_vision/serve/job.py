@@ -60,7 +60,7 @@ class Job:
         self._gone = False
 
     async def start(self) -> None:
-        """Hand all choices over to the engine. Raises `ApiError`; `cancel` then takes back those that it has."""
+        """Hand all choices over to the engine. Raises `ApiError`; `leave` then takes back those that it has."""
         loop = asyncio.get_running_loop()
         try:
             await anyio.to_thread.run_sync(self._hand_over, loop)
@@ -84,11 +84,14 @@ class Job:
             if self._gone:  # cancelled while this thread was at it
                 handle.cancel()
 
-    def cancel(self) -> None:
-        """Stop what still runs."""
+    def leave(self) -> None:
+        """Stop what still runs and let go of the pictures: handles know this job, so they would wait for the garbage
+        collector.
+        """
         self._gone = True
         for handle in self._handles:
             handle.cancel()
+        self._handles = []
 
     @property
     def prompt_tokens(self) -> int:

@@ -86,7 +86,7 @@ class Desk:
                 async with asyncio.timeout_at(deadline):
                     asked = await self._read(request, held)
                     job = Job(self, asked)
-                    held.callback(job.cancel)
+                    held.callback(job.leave)
                     await job.start()
                     response = None if asked.chat.stream else await job.whole(request.receive)
             except TimeoutError:
