@@ -154,11 +154,11 @@ def summary(folder: Path, rows: int, ours: float, theirs: float, notes: str) -> 
         r["key"]: r["answer"]
         for r in map(json.loads, (folder / "ours" / "answers.jsonl").read_text(encoding="utf-8").splitlines())
     }
-    same = sum(answers[row["key"]].strip() == other["answers"][str(number)].strip() for number, row in enumerate(kept))
+    pairs = [(answers[row["key"]].strip(), other["answers"][str(number)].strip()) for number, row in enumerate(kept)]
     results = json.loads((folder / "ours" / "results.json").read_text(encoding="utf-8"))["tasks"][0]
     answering = float(re.search(r"answered now in ([0-9.]+) s", notes)[1])  # type: ignore[index]
     return {
-        "rows": rows, "equal_answers": same,
+        "rows": rows, "equal_answers": sum(a == b for a, b in pairs), "different": [pair for pair in pairs if pair[0] != pair[1]],
         "ours_s": round(ours, 1), "lmms_eval_s": round(theirs, 1), "ratio": round(theirs / ours, 2),
         "ours_answering_s": answering, "lmms_eval_answering_s": round(other["answering"], 1),
         "ratio_answering": round(other["answering"] / answering, 2),

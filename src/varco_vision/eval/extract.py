@@ -68,7 +68,7 @@ _COPULA = (
 )
 
 
-_KO_NOUN = r"(?:정\s?답지?|답안|답변|해답|모범답안|답|결론|선택|응답)"
+_KO_NOUN = r"(?:정\s?답(?:지|\s?번호)?|답안|답변|해답|모범답안|답|결론|선택|응답)"
 _DECLARES = re.compile(
     rf"^(?:(?:따라서|그러므로|그래서|즉|결론적으로),?\s*)?(?:최종\s*)?(?:제\s)?{_KO_NOUN}(?:은|는|:|\s*=)+\s*|"
     r"^(?:(?:so|therefore|thus|hence),?\s*)?(?:the\s+|my\s+)?(?:final\s+|correct\s+|best\s+)*answer(?:\s+is|\s*:)\s*:?\s*",
@@ -94,18 +94,18 @@ _PARTICLE = (
     r"및|또는|혹은|중|처럼 보)"
 )
 _NEGATED = (
-    r"아니|아닌|아님|아닙|아녜|틀[리린림렸립려](?!없)|오답|잘못|제외|배제|탈락|소거|부적|부정확|거짓|어긋|무관|"
+    r"아니|아닌|아닐|아님|아닙|아녜|어렵|어려|힘들|힘듭|지 마|지 말|틀[리린림렸립려](?!없)|오답|잘못|제외|배제|탈락|소거|부적|부정확|거짓|어긋|무관|"
     r"(?<!틀림)(?<!여지가 )(?<!여지 )없(?!이)|못|않|안 (?:되|돼|맞)|거리가 멀"
 )
 _ADVERBS = r"(?:(?:가장|제일|더|바로|좀|훨씬|분명히?|확실히|명확히|당연히|아마도?|역시|올바른|옳은|알맞은|맞는|정확한|적절한)\s*)*"
-_FITS = r"(?:정답|답(?!변)|맞|옳|올바|적절|적합|알맞|타당|정확|가깝|가까|어울|최선|유력|선택되|일치)"
+_FITS = r"(?:정답|답(?!변)|맞|옳|올바|적절|적합|알맞|타당|정확|가깝|가까|어울|최선|유력|선택되|일치|확실|분명|틀림없|좋겠|좋을|나을|낫)"
 _OPINION = (
-    r"(?:인 것 같|일 것(?! 같지)|인 것(?:으로|이)|인 듯|인 걸|라고?\s*(?:생각|판단|봅|보|볼 수 있|할 수 있|답|추정|확신|결론|"
+    r"(?: ?같(?:아요|습니다|다|음|네요)|일 거[예야]|일 겁니다|일 듯|겠네요|임이 (?:분명|확실)|임에 틀림없|인 것 같|일 것(?! 같지)|인 것(?:으로|이)|인 듯|인 걸|라고?\s*(?:생각|판단|봅|보|볼 수 있|할 수 있|답|추정|확신|결론|"
     r"말할 수 있|믿)|라는 (?:것|결론|답|점)|임을? (?:알 수 있|확인|의미)|"
     r"으?로 (?:보[이여입]|보인|판단|생각|추정|예상|결정|하겠|선택|답|볼 수 있|정하|고르|추론|확인|결론)|"
     r"[이가] (?:되겠|됩니다|된다|되어야)|일 (?:가능성|확률)이 (?:가장 |매우 |더 |제일 )*(?:높|큽|크|큰|커))"
 )
-_HEDGE = r"^\)?(?:번)?(?:이)?(?:일지|인지|일까|인가|일 ?수|라면|거나|든지|일 리|인 줄|라 해도|라고 해도|일 (?:가능성|확률)(?!이 (?:가장 |매우 |더 |제일 )*(?:높|큽|크|큰|커))|[이가] 될 수|[이가]? ?아닐까)"
+_HEDGE = r"^\)?(?:번)?(?:이)?(?:였다가|일지|인지|일까|인가|일 ?수|라면|거나|든지|일 리|인 줄|라 해도|라고 해도|일 (?:가능성|확률)(?!이 (?:가장 |매우 |더 |제일 )*(?:높|큽|크|큰|커))|[이가] 될 수|[이가]? ?아닐까)"
 _REFUSAL = re.compile(
     r"(?:알|판단|선택|결정|답|답변|고르|고를|확인|특정|파악|말씀드릴|구별|식별|단정)(?:을|를)?\s*(?:하기|할|드릴|지을)?\s*"
     r"(?:수(?:는|가)? 없|수 없|어렵|못)|모르겠|모릅니다|불가능|불분명|정답이 없|답이 없|"
@@ -130,7 +130,8 @@ _EN_HEAD = re.compile(
     r"\b(?:correct|right|best|my)\s+(?:option|choice|letter|one|statement)\s*(?:is\b|would be\b|:|=)\s*:?\s*|"
     r"^(?:option|choice|selection)\s*:\s*|\b(?:option|choice)\s+is\s+|"
     r"\b(?:choose|chose|pick|picked|select|selected|go with|going with|say|guess|think|believe|it's|it is|that's|"
-    r"must be|should be|would be|points to|therefore|thus|hence|so)[,:]?\s+)"
+    r"must be|should be|would be|points to|therefore|thus|hence|so)[,:]?\s+|"
+    r"^(?:definitely|probably|certainly|clearly|most likely|likely|surely|obviously)\s+)"
     rf"{_EN_FILL}\(?$",
     re.I,
 )
@@ -140,7 +141,7 @@ _EN_IF = re.compile(
 _EN_IS = r"^\)?,?\s*(?:is|was|would be|seems|appears|looks|must be|should be)\s+"
 _EN_FITS = re.compile(
     _EN_IS + r"(?:to be\s+)?(?:the\s+|my\s+|clearly\s+|indeed\s+|most\s+|best\s+|only\s+|final\s+|more\s+)*"
-    r"(?:correct|right|answer|best|true|accurate|appropriate|suitable|choice|option|closest|match)(?!\?)",
+    r"(?:correct|right|answer|best|true|accurate|appropriate|suitable|choice|option|closest|match|better)(?!\?)",
     re.I,
 )
 _EN_NOT = re.compile(
@@ -199,7 +200,7 @@ class _Rules:
             rf"{many}{_AFTER_NAME}(?:\([^()]*\))?"
             r"(?:(?:[이가]|은|는|도|를|을|로)?\s*(?:정?답이 )?(?:아니라|아니고|아닌|아니며|말고|대신|제외하고|제외한|제외하면|빼고)"
             r"(?=\s)|보다는?|[와과](?:는)? 달리|에 비해)\s*,?\s*|"
-            rf"\b(?:not|rather than|instead of|except|other than|unlike|over|than)\s+(?:option |choice |the )?{many}(?:,?\s*but\b)?\s*",
+            rf"\b(?:[Nn]ot|[Rr]ather than|[Ii]nstead of|except|other than|unlike|over|than)\s+(?:option |choice |the )?{many}(?:,?\s*but\b)?\s*",
         )
         self.scope = re.compile(
             rf"{many}\s*(?:의|이라는|라는)?\s*(?:네 가지|세 가지|두 가지)?\s*(?:보기|선택지|옵션|가운데)?\s*(?:중|가운데)(?:에서|에)?(?:는|도|의)?\s*,?\s*|"
@@ -237,7 +238,7 @@ class _Rules:
 
     def canonical(self, text: str) -> str:
         """Digits, small letters and ordinals that stand for options as (B)."""
-        ordinal = r"(첫|두|세|네|다섯)\s?번째(?= (?:보기|선택지|옵션|항목|답))|\b(first|second|third|fourth|fifth)(?= (?:option|choice|answer))"
+        ordinal = r"(첫|두|세|네|다섯)\s?번째(?= (?:보기|선택지|옵션|항목|답)|입니다)|\b(first|second|third|fourth|fifth)(?= (?:option|choice|answer))"
         text = re.sub(ordinal, lambda m: self._nth(_ORDINALS[(m[1] or m[2]).lower()], m[0]), text, flags=re.I)
         text = self.declared_small.sub(lambda m: f"{m[1]}({self.letter(m[2])})", text)
         text = self.named_small.sub(lambda m: f"{m[1]}({self.letter(m[2])})", text)
@@ -258,7 +259,7 @@ class _Rules:
             return ""
 
         text = self.scope.sub("", text)
-        text = re.sub(r" +", " ", self.aside.sub(out, text)).strip()
+        text = re.sub(r" +", " ", self.aside.sub(out, text)).strip().lstrip(" .,;:")
         found = _Evidence(against=against)
         for sentence in _sentences(text):
             self.weigh(sentence, found, texts)
@@ -293,9 +294,8 @@ class _Rules:
         if re.match(_HEDGE, tail) or _EN_IF.search(head):
             return
         claims = re.match(_COPULA, after) or re.match(_OPINION, after)
-        if (_NOT_HEAD.search(head) or _EN_NOT.match(after)) or (
-            not re.match(_COPULA, after) and not tail.startswith(":") and _denied(clause)
-        ):
+        denied = not re.match(_COPULA, after) and not tail.startswith(":") and _denied(clause)
+        if denied or _NOT_HEAD.search(head) or _EN_NOT.match(after) or _EN_DOUBTS.search(before):
             found.against |= letters
         elif _FINAL_HEAD.search(before):
             found.final |= letters
@@ -307,7 +307,7 @@ class _Rules:
             or (before.endswith("but ") and re.fullmatch(r"\)?\s?(?:is|does)\W*", after))
         ):
             found.strong |= set() if _CONCEDES.search(clause) else letters
-        elif re.match(r"^도\s", after) and re.search(r"가능|될 수|맞|정답", clause):
+        elif re.match(r"^도\s", after) and not _CONCEDES.search(clause) and re.search(r"가능|될 수|맞|정답", clause):
             found.strong |= letters
         elif claims and not _CONCEDES.search(clause) and (_LEADS_UP.search(head) or self.named.search(head)):
             found.weak |= letters
@@ -328,12 +328,15 @@ class _Rules:
     def opening(self, lines: Sequence[str], plain: str, texts: Mapping[str, str]) -> set[str]:
         """ "B. 고양이", "(B) 고양이", "B, because", "B 고양이" where option B is 고양이."""
         first = lines[0]
-        mark = self.first.match(first) or re.match(rf"^\(([{self.letters}])\)번?(?=\s|$|[가-힣])", first)
+        mark = self.first.match(first) or re.match(
+            rf"^(?:\(([{self.letters}])\)번?|([{self.letters}])번)(?=\s|$|[가-힣:])", first
+        )
         if mark is not None:
-            letter, rest = self.letter(mark[1]), first[mark.end() :].strip()
+            written = mark[mark.lastindex or 1]
+            letter, rest = self.letter(written), first[mark.end() :].strip(" :.")
             if texts.get(letter) and _other_text(letter, f". {rest}", texts):
                 return {letter, "?"}
-            from_digit = mark[1].isdigit() or plain[:1].isdigit() or plain[:2].lstrip("(")[:1].isdigit()
+            from_digit = written.isdigit() or plain[:1].isdigit() or plain[:2].lstrip("(")[:1].isdigit()
             if from_digit and not self._short(rest, letter, lines, texts):
                 return set()
             if _NO_TEXT.match(rest):
@@ -346,7 +349,9 @@ class _Rules:
                 else {letter}
             )
         plain_mark = re.match(
-            rf"^([{self.letters}])(?:\s*[,;–—-]\s+(?![{self.letters}]\b)|\s+(?=because\b|since\b|as\b|왜냐))", first
+            rf"^([{self.letters}])(?:\s*[,;–—-]\s+(?![{self.letters}]\b|maybe|or\b|perhaps|possibly|혹은|또는|아니면|아니,)|"
+            r"\s?[–—-](?=[가-힣])|\s+(?=because\b|since\b|as\b|왜냐))",
+            first,
         )
         if plain_mark is not None:
             return {plain_mark[1]}
@@ -372,6 +377,8 @@ class _Rules:
         if not groups or last.endswith("?") or not re.fullmatch(r"[\s.,!)]*", last[groups[-1].end() :]):
             return set()
         group, head = groups[-1], last[: groups[-1].start()]
+        if not head.strip() and len({m[1] for m in self.list_mark.finditer(text)}) > 1:
+            return set()
         bracketed = group[0].startswith("(") and bool(head.strip())
         if bracketed or group[0].endswith("번") or self.named.search(head) or _LEADS_UP.search(head):
             letters = set(self.in_group(group[0]))
@@ -381,6 +388,10 @@ class _Rules:
 
 _NO_TEXT = re.compile(
     r"(?:틀[리렸린림립]|오답|아니|아닙|정?답이 아|제외|잘못|해당 없|[xX✗]$|wrong\b|incorrect\b|not\b|false\b|no\b)",
+    re.I,
+)
+_EN_DOUBTS = re.compile(
+    r"\b(?:don't|do not|doesn't|does not|wouldn't|would not|can't|cannot)\s+(?:think|believe|say|choose|select|pick)\b[^,.;]*$",
     re.I,
 )
 _NOT_HEAD = re.compile(r"\b(?:not|isn't|wasn't|never|without|except)\s+(?:an?\s+|option\s+|choice\s+)?\(?$", re.I)

@@ -42,7 +42,7 @@ def plain(text: str) -> str:
     text = _EMOJI.sub("", text.translate(_ALIKE))
     text = _TAGS.sub(lambda m: m[2] or "\n", text)
     text = _FINAL_TAGS.sub(lambda m: f" {FINAL} {(m[2] or m[3] or '').strip()} ", text)
-    text = re.sub(r"<([A-Za-z0-9])>", r"(\1)", text)
+    text = re.sub(r"<([A-Za-z0-9]|[가-힣 ]{1,6})>", r"(\1)", text)
     text = _QUOTES.sub("", text)
     text = re.sub(r"(은|을|이|와)\((는|를|가|과)\)|\((?:으)\)(?=로)", lambda m: m[2] or "", text)  # B이(가), B(으)로
     text = re.sub(r"(?<![A-Za-z0-9])_+|_+(?![A-Za-z0-9])", "", text)
