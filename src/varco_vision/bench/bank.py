@@ -98,7 +98,7 @@ class Bank:
             "object_px": (px // 6, px // 3),
             "overlap": 0.05,
             "harm": 0.2,
-            "repeat": 0.4,
+            "repeat": 0.25,
         }
         source = cast(Things, self._of("things", shapes=0.0, **options))
         return things.picture(source, source.scene(rng), rng, index)

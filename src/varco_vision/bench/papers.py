@@ -96,7 +96,7 @@ def picture(source: Documents, shown: Shown, rng: random.Random, index: int) -> 
     made.short, made.caption = paper.caption("ko", False).answer, paper.caption("ko", True).answer
     kind = KIND_NAMES[doc.kind][0]
     made.facts = tuple(f"{FIELD_NAMES[f.key][0]}: {f.value}" for f in doc.fields)
-    made.facts += tuple(", ".join(item.values()) for item in doc.items)
+    made.facts += tuple(map(_row, doc.items))
     wrong = [names[0] for other, names in KIND_NAMES.items() if other != doc.kind]
     made.add("doc_kind", "이 문서의 종류는 무엇입니까?", kind, rng.sample(wrong, 3), "이 문서는 {right}입니다.")
     # on forms the date is printed and often lies under a stamp
@@ -120,6 +120,16 @@ def _money(text: str) -> str:
 
 def _number(text: str) -> int:
     return int(re.sub(r"\D", "", text))
+
+
+def _row(item: dict[str, str]) -> str:
+    """A row of a list in words: "스콘: 단가 4,200원, 수량 4개, 금액 16,800원"."""
+    parts = [
+        f"{COLUMN_NAMES[key][0]} {_money(text) if key in MONEY else f'{text}개'}"
+        for key, text in item.items()
+        if key != "name"
+    ]
+    return f"{item['name']}: {', '.join(parts)}"
 
 
 def _items(made: Picture, doc: Document, rng: random.Random, kind: str) -> None:

@@ -54,7 +54,7 @@ def source_of(kind: str) -> str:
         "table": "tables",
         "chart": "charts",
     }
-    return prefixes.get(kind.split("_")[0], "scenes")
+    return prefixes.get(kind.split("_", maxsplit=1)[0], "scenes")
 
 
 class Shelf:
@@ -239,7 +239,7 @@ CONV = {
     "tables": ("table_cell", "table_topic"), "charts": ("chart_value", "chart_topic", "chart_kind"),
 }  # fmt: skip
 COMPLEX = {
-    "scenes": ("second_place", "count_two", "relation", "corners"), "things": ("thing_biggest", "thing_relation", "thing_outermost"), "documents": ("doc_most", "doc_count"),
+    "scenes": ("second_place", "count_two", "relation", "corners"), "things": ("thing_relation", "thing_outermost"), "documents": ("doc_most", "doc_count"),
     "tables": ("table_sum", "table_second", "table_count_if", "table_difference"), "charts": ("chart_second", "chart_difference", "chart_sum"),
 }  # fmt: skip
 

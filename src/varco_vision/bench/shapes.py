@@ -7,7 +7,7 @@ from collections import Counter
 
 from varco_vision.bench.draft import Picture
 from varco_vision.bench.items import numbers_around
-from varco_vision.synth.korean import fill, josa
+from varco_vision.synth.korean import attach, fill
 from varco_vision.synth.questions import QuestionConfig, absent_pairs, sentences
 from varco_vision.synth.scenes import Scene, SceneObject
 from varco_vision.synth.shapes import COLOURS, SHAPES, object_name
@@ -50,6 +50,7 @@ def picture(scene: Scene, world: World, rng: random.Random, index: int) -> Pictu
     _order(made, scene, rng)
     _numbers(made, scene, rng)
     _statement(made, scene, rng)
+    _relation(made, scene, rng)
     return made
 
 
@@ -170,27 +171,34 @@ def _numbers(made: Picture, scene: Scene, rng: random.Random) -> None:
 
 
 def _statement(made: Picture, scene: Scene, rng: random.Random) -> None:
-    """One true statement among false ones; each of the four is about two things that are in the picture."""
+    """One true statement among false ones, or the other way round; no two are about the same pair, which would tell."""
     size = scene.image.size
-    true, false = [], []
-    for a in scene.objects:
-        for b in scene.objects:
-            for axis in (0, 1):
-                gap = middle(b.box, size, axis) - middle(a.box, size, axis)
-                if a is b or abs(gap) < 1.5 * CLEAR:
-                    continue
-                first, second = name(a), name(b)
-                for far in (0, 1):
-                    text = f"{first}{josa(first, '은/는')} {second}보다 {SIDES[axis][far]}에 있습니다."
-                    (true if (gap < 0) == bool(far) else false).append(text)
-    if true and len(false) >= 3:
-        right = rng.choice(true)
-        made.add("statement", "다음 중 그림에 대한 설명으로 옳은 것은 무엇입니까?", right, rng.sample(false, 3), right)
-    if len(true) >= 3 and false:
-        wrong = rng.choice(false)
+    found: list[tuple[str, str]] = []  # (true, false) of each pair and direction
+    for i, a in enumerate(scene.objects):
+        for b in scene.objects[i + 1 :]:
+            axis = rng.randrange(2)
+            gap = middle(b.box, size, axis) - middle(a.box, size, axis)
+            if abs(gap) < 1.5 * CLEAR:
+                continue
+            first, second, far = (a, b, gap < 0) if rng.random() < 0.5 else (b, a, gap > 0)
+            text = f"{attach(name(first), '은/는')} {name(second)}보다 {{}}에 있습니다."
+            found.append((text.format(SIDES[axis][far]), text.format(SIDES[axis][not far])))
+    rng.shuffle(found)
+    if len(found) >= 4:
+        right, *rest = found[:4]
         made.add(
-            "false_statement", "다음 중 그림에 대한 설명으로 옳지 않은 것은 무엇입니까?", wrong, rng.sample(true, 3)
+            "statement", "다음 중 그림에 대한 설명으로 옳은 것은 무엇입니까?", right[0], [false for _, false in rest], right[0]
+        )  # fmt: skip
+        made.add(
+            "false_statement",
+            "다음 중 그림에 대한 설명으로 옳지 않은 것은 무엇입니까?",
+            rest[0][1],
+            [right[0], rest[1][0], rest[2][0]],
         )
+
+
+def _relation(made: Picture, scene: Scene, rng: random.Random) -> None:
+    size = scene.image.size
     pairs = [(a, b) for a in scene.objects for b in scene.objects if a is not b]
     rng.shuffle(pairs)
     for a, b in pairs:

@@ -9,7 +9,7 @@ from varco_vision.bench.draft import Picture
 from varco_vision.bench.items import four_of, numbers_around
 from varco_vision.bench.shapes import CLEAR, LARGER, PLACES, SIDES, longest, middle
 from varco_vision.synth.emoji_names import Thing
-from varco_vision.synth.emoji_scenes import ThingScene
+from varco_vision.synth.emoji_scenes import PlacedThing, ThingScene
 from varco_vision.synth.korean import josa
 from varco_vision.synth.lexicon import ENGLISH_WORDS, NOUNS
 from varco_vision.synth.rng import stream
@@ -32,7 +32,7 @@ def picture(source: Things, scene: ThingScene, rng: random.Random, index: int) -
     book = Book(scene, rng, source.speaker, source.digits, missing)
     made.short, made.caption = book.caption("ko").answer, book.caption_long("ko").answer
     made.facts = tuple(s.strip() + "." for s in made.caption.split(".") if s.strip())
-    groups: dict[str, list] = {}
+    groups: dict[str, list[PlacedThing]] = {}
     for placed in scene.things:
         groups.setdefault(placed.thing.key, []).append(placed)
     kinds = [group[0].thing for group in groups.values()]
@@ -46,8 +46,7 @@ def picture(source: Things, scene: ThingScene, rng: random.Random, index: int) -
             [f"{k}{thing.counter}" for k in numbers_around(rng, n, 1)], "그림에 {name|은/는} {right} 있습니다.", name=thing.ko, unit=thing.counter,
         )  # fmt: skip
     single = [group[0] for group in groups.values() if len(group) == 1]
-    if len(single) == len(scene.things) >= 4:
-        _order(made, scene, rng)
+    _order(made, scene, [p.thing.key for p in single], rng)
     _place(made, scene, single, rng)
     ground = scene.background.rsplit("-", 1)[0]
     if ground in GROUNDS:
@@ -76,25 +75,30 @@ def _identity(made: Picture, kinds: list[Thing], missing: list[Thing], rng: rand
         )  # fmt: skip
 
 
-def _order(made: Picture, scene: ThingScene, rng: random.Random) -> None:
+def _order(made: Picture, scene: ThingScene, single: list[str], rng: random.Random) -> None:
+    """The outermost and the largest thing, where it is the only one of its kind and three other kinds are there."""
     size, things = scene.image.size, list(scene.things)
+
+    def wrong(best: PlacedThing) -> list[str]:
+        names = [*dict.fromkeys(p.thing.ko for p in things if p.thing.key != best.thing.key)]
+        return rng.sample(names, len(names))
+
     axis, far = rng.randrange(2), rng.randrange(2)
     ranked = sorted(things, key=lambda p: middle(p.box, size, axis), reverse=bool(far))
-    if abs(middle(ranked[0].box, size, axis) - middle(ranked[1].box, size, axis)) > CLEAR / 2:
-        wrong = [p.thing.ko for p in rng.sample(ranked[1:], len(ranked) - 1)]
+    gap = abs(middle(ranked[0].box, size, axis) - middle(ranked[1].box, size, axis)) if len(ranked) > 1 else 0
+    if gap > CLEAR / 2 and ranked[0].thing.key in single:
         made.add(
-            "thing_outermost", "그림에서 가장 {side}에 있는 것은 무엇입니까?", ranked[0].thing.ko, wrong, "가장 {side}에 있는 것은 {right}입니다.",
-            side=SIDES[axis][far],
+            "thing_outermost", "그림에서 가장 {side}에 있는 것은 무엇입니까?", ranked[0].thing.ko, wrong(ranked[0]),
+            "가장 {side}에 있는 것은 {right}입니다.", side=SIDES[axis][far],
         )  # fmt: skip
     ranked = sorted(things, key=lambda p: longest(p.box), reverse=True)
-    if longest(ranked[0].box) >= LARGER * longest(ranked[1].box):
-        wrong = [p.thing.ko for p in rng.sample(ranked[1:], len(ranked) - 1)]
+    if len(ranked) > 1 and longest(ranked[0].box) >= LARGER * longest(ranked[1].box) and ranked[0].thing.key in single:
         made.add(
-            "thing_biggest", "그림에서 가장 크게 그려진 것은 무엇입니까?", ranked[0].thing.ko, wrong, "가장 크게 그려진 것은 {right}입니다."
+            "thing_biggest", "그림에서 가장 크게 그려진 것은 무엇입니까?", ranked[0].thing.ko, wrong(ranked[0]), "가장 크게 그려진 것은 {right}입니다."
         )  # fmt: skip
 
 
-def _place(made: Picture, scene: ThingScene, single: list, rng: random.Random) -> None:
+def _place(made: Picture, scene: ThingScene, single: list[PlacedThing], rng: random.Random) -> None:
     size = scene.image.size
     clear = [p for p in single if all(abs(middle(p.box, size, axis) - 0.5) > CLEAR for axis in (0, 1))]
     if clear:
