@@ -493,7 +493,7 @@ def test_exports(finished, call, tmp_path):
         (["run", "--tasks", "k_seed", "--protocol", "best", "--out", "o"], "the protocol 'best' is unknown"),
         (["run", "--tasks", "kreta", "--protocol", "lmms-0.7.3", "--out", "o"], "no rules for kreta"),
         (["run", "--tasks", "k_seed", "--data-dir", "absent", "--out", "o"], "--data-dir absent is no folder"),
-        (["run", "--tasks", "k_seed", "--own", "3", "--out", "o"], "give one of --tasks"),
+        (["run", "--tasks", "k_seed", "--own", "3", "--out", "o"], "or --tasks A,B"),
         (["run", "--tasks", "k_llava_w", "--judge-endpoint", "http://x/v1", "--out", "o"], "needs --judge-model"),
         (["run", "--tasks", "k_llava_w", "--judge-model", "x", "--out", "o"], "needs --judge-endpoint"),
         (["score", "--out", "o"], "run.json does not exist"),

@@ -82,7 +82,7 @@ def run(
       varco-vision eval run --tasks k_mmbench,k_dtcbench --data-dir sets --protocol strict,lmms-0.7.3 --out scores
     """
     if sum(given is not None for given in (data, own, tasks)) != 1:
-        raise InputError("give one of --tasks A,B, --data FILE.jsonl and --own N, the set to measure on")
+        raise InputError("give either --data FILE.jsonl or --own N, the set to measure on, or --tasks A,B")
     _check_out(out)
     if tasks is not None:
         if out is None:
