@@ -52,6 +52,11 @@ ERROR = {
         }
     },
 }
+EVENT = {
+    "type": "object",
+    "required": ["data"],
+    "properties": {"data": {"type": "string", "description": "A chat.completion.chunk, an error, or [DONE]"}},
+}
 COMPLETION = {
     "type": "object",
     "required": ["id", "object", "created", "model", "choices", "usage"],
@@ -120,7 +125,7 @@ def create_app(
     _add_routes(app, desk, metrics, name)
     if settings.page:
         _add_page(app)
-    _describe(app, bool(settings.keys))
+    _describe(app, name, bool(settings.keys))
     return app
 
 
@@ -182,7 +187,7 @@ def _add_page(app: FastAPI) -> None:
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
 
 
-def _describe(app: FastAPI, keyed: bool) -> None:
+def _describe(app: FastAPI, name: str, keyed: bool) -> None:
     """The OpenAPI page: what FastAPI knows, and chat completions, which read their body themselves."""
     known = app.openapi
 
@@ -192,14 +197,21 @@ def _describe(app: FastAPI, keyed: bool) -> None:
         page = known()
         failed = {"description": "Error in OpenAI's form", "content": {"application/json": {"schema": ERROR}}}
         codes = ("400", "404", "408", "413", "415", "429", "500", "503", "504")
-        answered = {"application/json": {"schema": COMPLETION}, "text/event-stream": {"schema": {"type": "string"}}}
+        asked = schema.inline_schema()
+        asked["properties"]["model"] = {"type": "string", "enum": [name]}
+        shown = {
+            "model": name,
+            "messages": [{"role": "user", "content": "대한민국의 수도는 어디인가요?"}],
+            "max_tokens": 16,
+        }
+        answered = {"application/json": {"schema": COMPLETION}, "text/event-stream": {"schema": EVENT}}
         page["paths"][CHAT] = {
             "post": {
                 "summary": "Answer a conversation",
                 "operationId": "chat_completions",
                 "requestBody": {
                     "required": True,
-                    "content": {"application/json": {"schema": schema.inline_schema()}},
+                    "content": {"application/json": {"schema": asked, "example": shown}},
                 },
                 "responses": {
                     "200": {"description": "The answer", "content": answered},
