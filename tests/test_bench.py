@@ -152,7 +152,7 @@ def test_every_kind_has_a_place_and_can_be_drawn() -> None:
     bank = Bank(6, Sizes(picture=200, page=480), _without())
     kinds: set[str] = set()
     for source in _sources(bank):
-        for index in range(24 if source in ("things", "documents") else 10):
+        for index in range({"things": 48, "words": 40, "documents": 24}.get(source, 10)):
             for look in sets.LOOKS if source in abilities.DTC else ("digital",):
                 picture = bank.picture(source, index, look)
                 kinds |= {d.kind for d in picture.drafts if sets._enough(d)}

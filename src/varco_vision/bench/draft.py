@@ -46,4 +46,5 @@ class Picture:
     ) -> None:
         """Write a draft; `template` and `sentence` are filled with `values` (and {right}) and fitting particles."""
         told = fill(sentence, right=right, **values) if sentence else ""
-        self.drafts.append(Draft(kind, fill(template, **values), right, tuple(wrong), told))
+        others = tuple(dict.fromkeys(text for text in wrong if text != right))
+        self.drafts.append(Draft(kind, fill(template, **values), right, others, told))

@@ -15,7 +15,7 @@ from varco_vision.synth.sources import World
 
 CORNERS = {"circle": 0, "square": 4, "triangle": 3}  # one shape for each number, so that none is likelier
 CLEAR = 0.1  # parts of the picture by which two places must differ to be told apart
-LARGER = 1.3  # ratio of longer sides from which one thing is larger than another
+LARGER = 1.25  # ratio of longer sides from which one thing is larger than another
 PLACES = ("왼쪽 위", "오른쪽 위", "왼쪽 아래", "오른쪽 아래")
 SIDES = (("왼쪽", "오른쪽"), ("위쪽", "아래쪽"))
 

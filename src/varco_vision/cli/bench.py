@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from varco_vision.cli import common
 from varco_vision.errors import InputError
+
+if TYPE_CHECKING:
+    from varco_vision.eval.judge import Judge
 
 app = common.new_app(no_args_is_help=True, help="Build evaluation sets.")
 
@@ -165,7 +168,6 @@ def translate(
     from varco_vision.bench import review as sheet
     from varco_vision.bench import translate as work
     from varco_vision.eval import benchmarks
-    from varco_vision.eval.judge import Judge
 
     benchmark = benchmarks.find(task)
     if benchmark.task not in work.TARGETS:
@@ -173,15 +175,8 @@ def translate(
     settings = work.Settings(_terms(terms), least, see)
     if review is not None and review.resolve() == (out / sheet.CSV).resolve():
         raise InputError(f"{review} will be written anew; give --review a copy with another name")
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"cannot make the folder {out}: {error.strerror or error}") from error
-    replies = out / "replies.jsonl"
-    if endpoint is None and not replies.exists():
-        raise InputError(f"--endpoint URL is needed, since {replies} has no reply yet")
     loaded = benchmarks.load(benchmark, data_dir, limit=limit)
-    judge = Judge(endpoint, model, replies, temperature=0.2, max_tokens=2048, attempts=3)
+    judge = _translator(endpoint, model, out)
     made = work.run(loaded, judge, settings, _told)
     if review is not None:
         common.note(f"{sheet.apply(made, review)} questions with a person's verdict")
@@ -193,6 +188,20 @@ def translate(
     for name, n in counted.items():
         typer.echo(f"{name}: {n}")
     typer.echo(f"written: {out / (work.TARGETS[benchmark.task] + '.parquet')}, {out / sheet.CSV}, {out / sheet.HTML}")
+
+
+def _translator(endpoint: str | None, model: str, out: Path) -> Judge:
+    """The model at the endpoint, with its record of replies in the folder `out`, which is made."""
+    from varco_vision.eval.judge import Judge
+
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"cannot make the folder {out}: {error.strerror or error}") from error
+    replies = out / "replies.jsonl"
+    if endpoint is None and not replies.exists():
+        raise InputError(f"--endpoint URL is needed, since {replies} has no reply yet")
+    return Judge(endpoint, model, replies, temperature=0.2, max_tokens=2048, attempts=3)
 
 
 def _told(done: int, of: int) -> None:
