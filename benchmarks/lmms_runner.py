@@ -35,13 +35,16 @@ class Wrapper(lmms):
         self.processor.num_image_tokens = (config.vision_config.image_size // config.vision_config.patch_size) ** 2
         self.processor.vision_feature_select_strategy = "full"
         self.processor.vision_aspect_ratio, self.processor.image_token = config.vision_aspect_ratio, "<image>"
-        self.seconds = 0.0
+        ends = self.model.generation_config.eos_token_id
+        self.ends = {self.tokenizer.eos_token_id, *(ends if isinstance(ends, list) else [ends])}
+        self.seconds = self.cpu = 0.0
 
     @torch.inference_mode()
     def generate_until(self, requests):
-        begun = time.monotonic()
+        begun, cpu = time.monotonic(), time.process_time()
         said = [self._one(*request.args) for request in requests]
         self.seconds += time.monotonic() - begun
+        self.cpu += time.process_time() - cpu
         return said
 
     def _one(self, context, settings, doc_to_visual, doc_id, task, split):
@@ -60,7 +63,10 @@ class Wrapper(lmms):
             input_ids=torch.tensor([ids]), attention_mask=torch.ones(1, len(ids), dtype=torch.long), **inputs,
             max_new_tokens=settings["max_new_tokens"], do_sample=False,
         )  # fmt: skip
-        return unicodedata.normalize("NFC", self.tokenizer.decode(out[0, len(ids) :], skip_special_tokens=True))
+        said = [
+            t for t in out[0, len(ids) :].tolist() if t not in self.ends
+        ]  # box markers are special tokens, and kept
+        return unicodedata.normalize("NFC", self.tokenizer.decode(said, skip_special_tokens=False))
 
     def loglikelihood(self, requests):
         raise NotImplementedError
@@ -77,7 +83,13 @@ def main(directory: str, tasks: str, task: str, target: str) -> None:
     found = simple_evaluate(model=model, tasks=[task], task_manager=manager, batch_size=1, verbosity="ERROR")
     answers = {str(one["doc_id"]): one["resps"][0][0] for one in found["samples"][task]}
     scores = {name: value for name, value in found["results"][task].items() if isinstance(value, float)}
-    told = {"answering": model.seconds, "loading": loaded, "answers": answers, "scores": scores}
+    told = {
+        "answering": model.seconds,
+        "answering_cpu": model.cpu,
+        "loading": loaded,
+        "answers": answers,
+        "scores": scores,
+    }
     Path(target).write_text(json.dumps(told, ensure_ascii=False), encoding="utf-8")
 
 
