@@ -317,7 +317,10 @@ def test_score_again_needs_neither_model_nor_data(finished, call):
     assert [t["score"] for t in again["tasks"]] == [t["score"] for t in before["tasks"]]
     code, out, _ = call("score", "--out", finished)
     assert "protocol strict/k_mmbench#" in out and "circular" in out and "not read" in out
-    assert "k_mmbench, published: VARCO-VISION-14B 87.16 (kovlmeval); VARCO-VISION-14B 82.21 (paper)" in out
+    assert (
+        "k_mmbench, published for the whole set: VARCO-VISION-14B 87.16 (kovlmeval); VARCO-VISION-14B 82.21 (paper)"
+        in out
+    )
 
 
 def test_a_killed_run_goes_on_and_ends_with_the_same_answers(sets, model, tmp_path, finished):

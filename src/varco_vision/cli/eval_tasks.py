@@ -216,7 +216,7 @@ def _judge(out: Path, endpoint: str | None, model: str | None) -> Judge | None:
 def _tell_set(loaded: Any) -> None:
     b = loaded.benchmark
     common.note(
-        f"{b.title}: {len(loaded.items)} rows from {loaded.source}, digest {loaded.digest}, licence {b.licence}"
+        f"{b.title}: {len(loaded.items)} rows from {loaded.source}, digest {loaded.digest} (licence of the published set: {b.licence})"
     )
     for name, sha in loaded.files.items():
         common.note(f"  {name}  SHA-256 {sha}")
@@ -282,7 +282,10 @@ def print_results(results: Mapping[str, Any]) -> None:
         ours = [p for p in known if p["model"].startswith("VARCO")]
         shown = [*ours, *(p for p in known[:3] if p not in ours)]
         if shown:
-            typer.echo(f"{name}, published: " + "; ".join(f"{p['model']} {p['score']} ({p['source']})" for p in shown))
+            typer.echo(
+                f"{name}, published for the whole set: "
+                + "; ".join(f"{p['model']} {p['score']} ({p['source']})" for p in shown)
+            )
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]], left: int) -> None:

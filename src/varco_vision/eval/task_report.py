@@ -168,7 +168,13 @@ def _notes(task: Mapping[str, Any]) -> list[str]:
         if about.get("official_judge") and task["told"]["judge_protocol"]
         else []
     )
-    return [f"{about['source']} ({about['licence']})", *files, *counted, *about["notes"], *judge]
+    return [
+        f"{about['source']} (licence of the published set: {about['licence']})",
+        *files,
+        *counted,
+        *about["notes"],
+        *judge,
+    ]
 
 
 def _published(task: Mapping[str, Any]) -> list[list[str]]:
