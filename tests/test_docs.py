@@ -162,7 +162,9 @@ def test_every_key_of_a_recipe_is_explained() -> None:
     stage = text.partition("### A stage")[2].partition("\n## ")[0]
     told = dict(re.findall(r"^\| `(\w+)` \| ([^|]*?) \|", stage, re.MULTILINE))
     for field in dataclasses.fields(recipes.StageRecipe):
-        if isinstance(field.default, int | float):
+        if isinstance(field.default, bool):
+            assert told[field.name] == str(field.default).lower(), field.name
+        elif isinstance(field.default, int | float):
             assert float(told[field.name]) == field.default, field.name
 
 

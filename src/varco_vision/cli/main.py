@@ -20,6 +20,7 @@ VERBS = {
     "refer": "Ask about the thing inside a box.",
     "ocr": "Read the text of pictures: words with boxes.",
     "train": "Train a model from a recipe.",
+    "merge": "Add a trained adapter into a model's weights.",
     "data": "Make, check, convert, count and look at training data.",
     "eval": "Measure models.",
     "bench": "Build evaluation sets.",

@@ -6,12 +6,15 @@ import json
 import os
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from varco_vision.cli.common import new_app
 from varco_vision.errors import InputError
+
+if TYPE_CHECKING:
+    from varco_vision.train.recipe import Recipe
 
 app = new_app()
 
@@ -30,6 +33,8 @@ EPILOG = """Examples:
 
   varco-vision train recipes/nano.yaml --out runs/short stages.basic.steps=500
 
+  varco-vision train recipes/nano.yaml --stages 2 --show-labels 3
+
   torchrun --nnodes 2 --nproc-per-node 8 ... -m varco_vision.cli.main train recipes/nano.yaml --out runs/nano"""
 
 
@@ -43,6 +48,13 @@ def train(
     out: Annotated[Path | None, typer.Option(help="Where everything is written; runs/NAME by default.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with what is in --out.")] = False,
     processes: Annotated[int, typer.Option(min=0, help="Processes on this machine; 0: one a GPU, or one a core.")] = 0,
+    lora: Annotated[
+        int, typer.Option(metavar="RANK", min=0, help="Adapters of this rank in place of full training.")
+    ] = 0,
+    show_labels: Annotated[
+        int,
+        typer.Option("--show-labels", metavar="N", min=0, help="Show N rows as they are learned, and do not train."),
+    ] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print the stages' results as JSON.")] = False,
 ) -> None:
     """Train a model stage by stage.
@@ -50,11 +62,15 @@ def train(
     Each stage reads what the one before left in --out and writes a checkpoint that any program can load. A run that was
     stopped at any moment goes on with --resume and ends with the same weights.
     """
-    from varco_vision.train.recipe import find, read
+    from varco_vision.train.recipe import find, read, with_lora
 
     first, last = stage_range(stages)
     resolved = read(find(recipe), overrides or ())
+    resolved = with_lora(resolved, lora) if lora else resolved
     directory = out or Path("runs") / resolved.name
+    if show_labels:
+        labels(resolved, first, last, directory, show_labels)
+        return
     refuse_overwriting(directory, resume)
     spawn(processes)
     from varco_vision.train import parallel
@@ -67,6 +83,23 @@ def train(
             report(results, directory, as_json)
     finally:
         parallel.stop()
+
+
+def labels(recipe: Recipe, first: int, last: int, directory: Path, rows: int) -> None:
+    """Rows of the chosen stages as training would see them, what is supervised in colour."""
+    from rich.console import Console
+
+    from varco_vision.train.labels import label_rows, tokenizer_of
+
+    console = Console(highlight=False)
+    chosen = [s for s in recipe.stages if first <= s.stage <= last and s.mixture]
+    if not chosen:
+        raise InputError(f"--show-labels: no stage {first}-{last} of recipe '{recipe.name}' has a mixture")
+    tokenizer = tokenizer_of(recipe, directory)
+    for stage in chosen:
+        console.rule(f"stage {stage.stage} {stage.name}")
+        for text in label_rows(recipe, stage, tokenizer, rows):
+            console.print(text, soft_wrap=True)
 
 
 def report(results: list, directory: Path, as_json: bool) -> None:

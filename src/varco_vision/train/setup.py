@@ -151,6 +151,7 @@ def reference(
     store.close()
     world.barrier()
     if world.leads:
+        directory.mkdir(parents=True, exist_ok=True)
         state.write_json(mark, {"model": digest})
     world.barrier()
     return ReferenceStore.read(place, digest)

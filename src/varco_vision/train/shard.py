@@ -58,7 +58,8 @@ def prepare(forward: PackedForward, stage: StageRecipe, world: World, dtype: tor
                 f"stage '{stage.name}': {stage.rows} rows over {world.size} processes; sharded, every process must take "
                 "equally many, so make rows a multiple of the processes"
             )
-        shard(forward, init_device_mesh(world.device.type, (world.size,)), dtype)
+        if world.size > 1:
+            shard(forward, init_device_mesh(world.device.type, (world.size,)), dtype)
 
 
 def shard(forward: PackedForward, mesh: DeviceMesh, dtype: torch.dtype) -> None:
@@ -75,6 +76,7 @@ def shard(forward: PackedForward, mesh: DeviceMesh, dtype: torch.dtype) -> None:
     for module in forward.modules():
         if isinstance(module, FSDPModule):
             module.set_gradient_divide_factor(1.0)
+            module.set_force_sum_reduction_for_comms(True)  # gloo knows no sum with a factor
     forward.always = True
 
 
@@ -135,7 +137,11 @@ class ShardedCheckpoints:
             state.begin(self.directory, step)
         self.world.barrier()
         draft = self.directory / f".{state.PREFIX}{step:08d}.writing"
-        future = dcp.async_save(content, checkpoint_id=str(draft / SHARDS))
+        if self.world.size > 1:
+            future = dcp.async_save(content, checkpoint_id=str(draft / SHARDS))
+        else:
+            future = Future()
+            future.set_result(dcp.save(content, checkpoint_id=str(draft / SHARDS)))
 
         def close() -> None:
             if self.world.leads:

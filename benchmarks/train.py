@@ -1,0 +1,385 @@
+"""Training side by side with the usual trainers, in one run: the same model, samples and machine.
+
+    python benchmarks/train.py [--pictures 12] [--questions 4] [--repeats 3] [--out benchmarks/results]
+
+Contenders, each in a process of its own, in turn, one thread:
+  ours          packed rows, pictures shared by their questions, loss at supervised positions only
+  ours-apart    the same with every question as a document of its own, picture included: what packing alone gives
+  trainer       transformers' Trainer, padded batches; the batch size of --batches that suits it best is taken
+  grouped       the same, batches of like length
+  ours-dpo      preference pairs, both answers behind one picture, reference computed before
+  trl-dpo       TRL's DPOTrainer on the same pairs (needs `pip install trl`; left out, and said so, without it)
+
+The model is random: small tower and language model, and a head over --vocabulary words as large as Qwen's. Samples a CPU second
+are compared: on a busy machine they are steadier than seconds. Memory is the process' peak over what it held before its
+first step. The last line of the output is one JSON document.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+SFT, DPO = ("ours", "ours-apart", "trainer", "grouped"), ("ours-dpo", "trl-dpo")
+SIZE = (256, 192)  # of the pictures; tiles of 128 px, patches of 8 px
+
+
+def build(directory: Path, vocabulary: int) -> None:
+    """Write the random model."""
+    from varco_vision.geometry import AnyResConfig
+    from varco_vision.model import checkpoint
+    from varco_vision.model.compose import LanguageSize, TowerSize, compose, new_language_model, new_tower, pinpoints
+
+    shipped = checkpoint.load(checkpoint.default_path(), device="cpu")
+    tower = new_tower(TowerSize(width=192, layers=4, heads=3, mlp=576, tile=128, patch=8), 0)
+    language = new_language_model(LanguageSize(width=256, layers=4, heads=4, kv_heads=2, mlp=768), shipped.tokenizer, 0)
+    language.resize_token_embeddings(vocabulary, mean_resizing=False)
+    anyres = AnyResConfig(tile=128, patch=8, max_tiles=4, pinpoints=pinpoints(128, 4, 4))
+    model = compose(tower, language, shipped.tokenizer, anyres, 0)
+    loaded = checkpoint.Loaded(model, shipped.tokenizer, anyres, shipped.mean, shipped.std)
+    checkpoint.save(loaded, directory, {})
+
+
+def groups(pictures: int, questions: int, pairs: bool) -> list[list[Any]]:
+    """The samples: questions of one picture together; of a pair, the rejected answer is that of the next question."""
+    from dataclasses import replace
+
+    from varco_vision.synth.sources import make_source
+
+    source = make_source("scenes", seed=5, questions=questions + 1, sizes=[SIZE], wordings=2)
+    made = []
+    for index in range(pictures):
+        group = source.group(index)[: questions + 1]
+        if pairs:
+            turns = [replace(a, messages=a.messages[:-1], chosen=a.messages[-1:], rejected=b.messages[-1:])
+                     for a, b in zip(group, group[1:], strict=False)]  # fmt: skip
+            made.append(turns[:questions])
+        else:
+            made.append(group[:questions])
+    return made
+
+
+class Measured:
+    """CPU and wall seconds of what lies between `start` and `stop`, and memory above that of the first start."""
+
+    def __init__(self) -> None:
+        self.before = current_memory()
+
+    def start(self) -> None:
+        self.cpu, self.wall = time.process_time(), time.perf_counter()
+
+    def stop(self, samples: int) -> dict[str, float]:
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+        return {
+            "cpu": (time.process_time() - self.cpu) / samples,
+            "wall": (time.perf_counter() - self.wall) / samples,
+            "memory": (peak - self.before) / 2**20,
+        }
+
+
+def current_memory() -> int:
+    """Bytes that this process holds now."""
+    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+def run_ours(model: Path, made: list[list[Any]], apart: bool, pairs: bool, batch: int) -> dict[str, float]:
+    """One round over the samples after a first step; as many samples a step as the peers take."""
+    import torch
+
+    from varco_vision.model import checkpoint
+    from varco_vision.train import feed
+    from varco_vision.train.optimizer import make_optimizer
+    from varco_vision.train.parallel import World
+    from varco_vision.train.recipe import SourceRecipe, StageRecipe
+    from varco_vision.train.setup import prepare
+    from varco_vision.train.step import run_step
+
+    class Given:
+        def __init__(self) -> None:
+            self.groups = [[s] for group in made for s in group] if apart else made
+
+        def group(self, index: int) -> list[Any]:
+            return self.groups[index % len(self.groups)]
+
+    feed.open_mixture = lambda stage, seed: Given()
+    world, total = World(0, 1, torch.device("cpu")), sum(map(len, made))
+    stage = StageRecipe(
+        name="s", stage=4 if pairs else 2, kind="preference" if pairs else "sft", steps=2 * total, rows=1, micro_rows=1,
+        max_tokens=batch * 1100 if apart else 1500 * max(1, batch // len(made[0])), learning_rate=1e-5, warmup=1,
+        lookahead=8, mixture={"a": SourceRecipe(source="synth:scenes")}, precision="float32",
+        trainable=("language",) if pairs else ("tower", "projector", "newline", "language"),
+        reference_cache=None,
+    )  # fmt: skip
+    loaded = checkpoint.load(model, device="cpu")
+    with tempfile.TemporaryDirectory() as folder:
+        clock = Measured()
+        if pairs:  # a pass of the reference over the round that is measured, paid for below
+            from dataclasses import replace
+
+            stage = replace(stage, steps=1)
+            clock.start()
+        setup = prepare(stage, loaded, 0, world, Path(folder))
+        optimizer = make_optimizer(setup.task.named_parameters(), stage, setup.task.part_of)
+        if not pairs:
+            run_step(setup.task, stage, 0, optimizer, world, torch.float32)
+            clock.start()
+        first, step = setup.task.samples, 0
+        while setup.task.samples - first < (1 if pairs else total):
+            run_step(setup.task, stage, step, optimizer, world, torch.float32)
+            step += 1
+        return clock.stop(setup.task.samples - first)
+
+
+def run_trainer(model: Path, made: list[list[Any]], grouped: bool, batch: int) -> dict[str, float]:
+    """transformers' Trainer with its own picture processor and padded batches."""
+    import torch
+    from transformers import LlavaOnevisionForConditionalGeneration, Trainer, TrainerCallback, TrainingArguments
+    from transformers.models.llava_onevision.image_processing_pil_llava_onevision import LlavaOnevisionImageProcessorPil
+
+    from varco_vision.chat import render
+    from varco_vision.geometry import plan_sample
+    from varco_vision.model import checkpoint
+
+    loaded = checkpoint.load(model, device="cpu")
+    processor = LlavaOnevisionImageProcessorPil.from_pretrained(model)
+    net = LlavaOnevisionForConditionalGeneration.from_pretrained(model, dtype=torch.float32)
+    samples = [s for group in made for s in group]
+
+    class Rows(torch.utils.data.Dataset):
+        column_names = ("sample", "length")
+
+        def __len__(self) -> int:
+            return len(samples)
+
+        def __getitem__(self, index: int) -> dict[str, Any]:
+            sample = samples[index]
+            counts = [p.token_count for p in plan_sample([i.size for i in sample.images], loaded.anyres)]
+            drawn = render(sample.messages, loaded.tokenizer, counts)
+            return {"sample": sample, "ids": drawn.ids, "supervised": drawn.supervised, "input_ids": drawn.ids}
+
+    def collate(rows: list[dict[str, Any]]) -> dict[str, torch.Tensor]:
+        longest = max(len(r["ids"]) for r in rows)
+        ids = torch.full((len(rows), longest), loaded.tokenizer.pad_token_id)
+        labels, mask = torch.full_like(ids, -100), torch.zeros_like(ids)
+        for n, row in enumerate(rows):
+            size = len(row["ids"])
+            ids[n, :size], mask[n, :size] = torch.tensor(row["ids"]), 1
+            labels[n, :size] = torch.where(torch.tensor(row["supervised"]), ids[n, :size], -100)
+        pixels = processor(images=[list(r["sample"].images) for r in rows], return_tensors="pt")
+        return {"input_ids": ids, "labels": labels, "attention_mask": mask, **pixels}
+
+    clock, found = Measured(), []
+
+    class Timer(TrainerCallback):
+        def on_epoch_begin(self, *arguments: Any, **named: Any) -> None:
+            clock.start()
+
+        def on_epoch_end(self, *arguments: Any, **named: Any) -> None:
+            found.append(clock.stop(len(samples)))
+
+    with tempfile.TemporaryDirectory() as folder:
+        arguments = TrainingArguments(
+            folder, per_device_train_batch_size=batch, num_train_epochs=2, learning_rate=1e-5, use_cpu=True, report_to=[],
+            save_strategy="no", logging_strategy="no", remove_unused_columns=False, disable_tqdm=True,
+            train_sampling_strategy="group_by_length" if grouped else "random",
+        )  # fmt: skip
+        Trainer(net, arguments, train_dataset=Rows(), data_collator=collate, callbacks=[Timer()]).train()
+    return found[-1]
+
+
+def run_trl(model: Path, made: list[list[Any]], batch: int) -> dict[str, float]:
+    """TRL's DPOTrainer, the language model trained, tower and projector frozen."""
+    import torch
+    from datasets import Dataset
+    from transformers import LlavaOnevisionForConditionalGeneration, LlavaOnevisionProcessor, TrainerCallback
+    from transformers.models.llava_onevision.image_processing_pil_llava_onevision import LlavaOnevisionImageProcessorPil
+    from trl import DPOConfig, DPOTrainer
+
+    from varco_vision.model import checkpoint
+
+    class PicturesOnly(LlavaOnevisionProcessor):
+        """Without the video part, which would need torchvision."""
+
+        @classmethod
+        def get_attributes(cls) -> list[str]:
+            return ["image_processor", "tokenizer"]
+
+        def __init__(self, image_processor: Any = None, tokenizer: Any = None, **options: Any) -> None:
+            super().__init__(image_processor, tokenizer, None, **options)
+
+        def check_argument_for_proper_class(self, name: str, value: Any) -> Any:
+            return None
+
+    loaded = checkpoint.load(model, device="cpu")
+    processor = PicturesOnly(
+        LlavaOnevisionImageProcessorPil.from_pretrained(model), loaded.tokenizer, num_image_tokens=loaded.anyres.side**2,
+        vision_feature_select_strategy="full", chat_template=loaded.tokenizer.chat_template, vision_aspect_ratio="anyres_max_4",
+    )  # fmt: skip
+    processor.video_processor = None
+    net = LlavaOnevisionForConditionalGeneration.from_pretrained(model, dtype=torch.float32)
+    for name, parameter in net.named_parameters():
+        parameter.requires_grad_("language_model" in name or "lm_head" in name)
+    said = lambda turns: turns[0]["content"] if isinstance(turns[0]["content"], str) else turns[0]["content"][0]["text"]  # noqa: E731
+    rows = [
+        {
+            "images": list(s.images),
+            "prompt": [{"role": "user", "content": s.messages[0]["content"][-1]["text"]}],
+            "chosen": [{"role": "assistant", "content": said(s.chosen)}],
+            "rejected": [{"role": "assistant", "content": said(s.rejected)}],
+        }
+        for group in made
+        for s in group
+    ]
+    clock, found = Measured(), []
+
+    class Timer(TrainerCallback):
+        def on_epoch_begin(self, *arguments: Any, **named: Any) -> None:
+            clock.start()
+
+        def on_epoch_end(self, *arguments: Any, **named: Any) -> None:
+            found.append(clock.stop(len(rows)))
+
+    with tempfile.TemporaryDirectory() as folder:
+        arguments = DPOConfig(
+            folder, per_device_train_batch_size=batch, num_train_epochs=2, learning_rate=1e-5, use_cpu=True, report_to=[],
+            save_strategy="no", logging_strategy="no", disable_tqdm=True, max_length=None, bf16=False, gradient_checkpointing=False,
+        )  # fmt: skip
+        DPOTrainer(
+            net, args=arguments, train_dataset=Dataset.from_list(rows), processing_class=processor, callbacks=[Timer()]
+        ).train()
+    return found[-1]
+
+
+def contend(options: argparse.Namespace) -> None:
+    """One contender, in this process; the measurement is printed as JSON."""
+    import torch
+
+    torch.set_num_threads(1)
+    name, model, batch = options.contender, Path(options.model), options.batch
+    made = groups(options.pictures, options.questions, name in DPO)
+    ways: dict[str, Callable[[], dict[str, float]]] = {
+        "ours": lambda: run_ours(model, made, False, False, batch),
+        "ours-apart": lambda: run_ours(model, made, True, False, batch),
+        "trainer": lambda: run_trainer(model, made, False, batch),
+        "grouped": lambda: run_trainer(model, made, True, batch),
+        "ours-dpo": lambda: run_ours(model, made, False, True, batch),
+        "trl-dpo": lambda: run_trl(model, made, batch),
+    }
+    print(json.dumps(ways[name]()))
+
+
+def measure(options: argparse.Namespace, model: Path, name: str, batch: int) -> dict[str, float] | str:
+    """A contender in a process of its own: its measurement, or why there is none."""
+    python = options.trl_python if name == "trl-dpo" and options.trl_python else sys.executable
+    command = [
+        python, __file__, "--contender", name, "--model", str(model), "--batch", str(batch),
+        "--pictures", str(options.pictures), "--questions", str(options.questions),
+    ]  # fmt: skip
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+    if done.returncode:
+        return (done.stderr.strip().splitlines() or ["no message"])[-1]
+    return json.loads(done.stdout.strip().splitlines()[-1])
+
+
+def compare(options: argparse.Namespace) -> dict[str, Any]:
+    """All contenders in turn, `repeats` times; medians, and what stood in the way of the others."""
+    found: dict[str, list[dict[str, float]]] = {}
+    missing: dict[str, str] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        model = Path(folder) / "model"
+        build(model, options.vocabulary)
+        wanted = [n for n in (*SFT, *DPO) if not options.only or n in options.only]
+        for turn in range(options.repeats):
+            for name in wanted:
+                batches = options.batches if name in ("trainer", "grouped") else options.batches[-1:]
+                for batch in batches:
+                    result = measure(options, model, name, batch)
+                    key = f"{name} batch {batch}"
+                    print(f"round {turn + 1} {key}: {result}", file=sys.stderr, flush=True)
+                    if isinstance(result, str):
+                        missing[name] = result
+                    else:
+                        found.setdefault(key, []).append(result)
+    medians = {
+        key: {what: statistics.median(r[what] for r in rows) for what in ("cpu", "wall", "memory")}
+        for key, rows in found.items()
+    }
+    best = {}
+    for key, row in medians.items():
+        name = key.split(" batch ")[0]
+        if name not in best or row["cpu"] < best[name]["cpu"]:
+            best[name] = {**row, "batch": int(key.split()[-1]), "samples_a_cpu_second": 1 / row["cpu"]}
+    ratio = lambda a, b, what: best[b][what] / best[a][what] if a in best and b in best else None  # noqa: E731
+    pairs = (
+        ("ours", "trainer"),
+        ("ours", "grouped"),
+        ("ours-apart", "trainer"),
+        ("ours-apart", "grouped"),
+        ("ours-dpo", "trl-dpo"),
+    )
+    return {
+        "settings": {k: getattr(options, k) for k in ("pictures", "questions", "repeats", "batches", "vocabulary")},
+        "best": best,
+        "speed": {f"{a} / {b}": ratio(a, b, "cpu") for a, b in pairs},
+        "memory": {f"{a} / {b}": r and 1 / r for a, b in pairs for r in [ratio(a, b, "memory")]},
+        "missing": missing,
+        "all": found,
+        "versions": versions(options),
+    }
+
+
+def versions(options: argparse.Namespace) -> dict[str, str]:
+    from importlib import metadata
+
+    told = {"python": platform.python_version(), "machine": platform.machine()}
+    for name in ("torch", "transformers", "accelerate"):
+        told[name] = metadata.version(name) if any(d.name == name for d in metadata.distributions()) else "missing"
+    code = "from importlib import metadata; print(metadata.version('trl'))"
+    asked = subprocess.run(
+        [options.trl_python or sys.executable, "-c", code], capture_output=True, text=True, check=False
+    )
+    told["trl"] = asked.stdout.strip() or "missing"
+    return told
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--pictures", type=int, default=12)
+    parser.add_argument("--questions", type=int, default=4)
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--batches", type=int, nargs="+", default=[2, 4])
+    parser.add_argument("--vocabulary", type=int, default=151_936)
+    parser.add_argument("--only", nargs="+", choices=[*SFT, *DPO])
+    parser.add_argument("--trl-python", help="python of an environment that has TRL")
+    parser.add_argument("--out", type=Path, help="folder for a dated file of results")
+    parser.add_argument("--contender", choices=[*SFT, *DPO], help=argparse.SUPPRESS)
+    parser.add_argument("--model", help=argparse.SUPPRESS)
+    parser.add_argument("--batch", type=int, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.contender:
+        contend(options)
+        return
+    result = compare(options)
+    if options.out:
+        options.out.mkdir(parents=True, exist_ok=True)
+        path = options.out / f"train-{date.today().isoformat()}.json"
+        path.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    print(json.dumps(result))
+
+
+if __name__ == "__main__":
+    main()
