@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import signal
+import socket
 import threading
 import zlib
 from pathlib import Path
@@ -411,6 +413,20 @@ def test_models_health_metrics(server, client):
     assert grown["varco_vision_first_token_seconds_count"] == 1
     assert after["varco_vision_admitted"] == after["varco_vision_held_bytes"] == 0
     assert after['varco_vision_engine_requests{state="running"}'] == 0
+
+
+def test_small_pieces_are_sent_at_once(vision, server, monkeypatch):
+    """Without TCP_NODELAY a stream waits 40 ms for every acknowledgement."""
+    seen = []
+    real = asyncio.selector_events._SelectorSocketTransport.write
+
+    def write(transport, data):
+        seen.append(transport.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+        return real(transport, data)
+
+    monkeypatch.setattr(asyncio.selector_events._SelectorSocketTransport, "write", write)
+    assert server.post({"model": "model", "messages": shown("x"), **TEN}).status_code == 200
+    assert seen and all(seen)
 
 
 # --- doors ---------------------------------------------------------------------------------------------------------
