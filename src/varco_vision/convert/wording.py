@@ -52,6 +52,8 @@ TRUE_OF = wording(
     그림을 보고 이 문장이 참인지 말해<줘> {text}
     "{text}"라는 문장이 그림과 일치하는지 알려<줘>
     그림에 비추어 이 말이 옳은지 답해<줘> {text}
+    이 그림을 두고 한 말인데, 맞는지 확인해<줘> {text}
+    "{text}"라고 하는데, 그림이 정말 그런지 알려<줘>
     """,
     """
     Is this sentence true of the picture? {text}
@@ -69,6 +71,7 @@ WHAT_IS_IT = wording(
     사진 속에 보이는 것이 무엇인지 말해<줘>
     이것은 <뭐?>
     사진에 찍힌 것의 이름을 알려<줘>
+    이 사진이 무엇을 보여 주는지 한마디로 답해<줘>
     """,
     """
     What does this photo show?
@@ -86,6 +89,7 @@ FIELD_VALUE = wording(
     '{field}' 항목의 내용을 읽어<줘>
     이 양식에서 '{field}' 항목의 값을 알려<줘>
     '{field}' 옆에 적힌 것을 그대로 옮겨<줘>
+    '{field}'에 해당하는 내용을 찾아서 알려<줘>
     """,
     """
     What is written for "{field}"?
