@@ -145,15 +145,7 @@ def chart_picture(source: Charts, chart: Chart, rng: random.Random, index: int) 
     ]
     made.facts = tuple(rows)
     made.caption += " 값은 다음과 같습니다. " + "; ".join(rows) + "."
-    bars = {"bar", "barh", "grouped", "stacked"}
-    wrong = [n[0] for kind, n in KIND_NAMES.items() if kind != chart.kind and not {kind, chart.kind} <= bars]
-    made.add(
-        "chart_kind",
-        "이 그래프의 종류는 무엇입니까?",
-        KIND_NAMES[chart.kind][0],
-        rng.sample(wrong, 3),
-        "이 그래프는 {right}입니다.",
-    )
+    _chart_kind(made, chart, rng)
     wrong = [theme.ko for theme in THEMES if theme is not chart.theme]
     made.add(
         "chart_topic",
@@ -167,6 +159,21 @@ def chart_picture(source: Charts, chart: Chart, rng: random.Random, index: int) 
     if chart.labelled:
         _chart_values(made, chart, rng, s, unit)
     return made
+
+
+BARS = ("bar", "barh", "grouped", "stacked")
+SINGLE = ("line", "pie", "scatter")
+
+
+def _chart_kind(made: Picture, chart: Chart, rng: random.Random) -> None:
+    """Always one kind of bars beside the three others; bars, of which there are four kinds, are asked for as often as each."""
+    is_bar = chart.kind in BARS
+    if is_bar and rng.random() >= 1 / len(BARS):
+        return
+    kinds = [*SINGLE, chart.kind if is_bar else rng.choice(BARS)]
+    wrong = [KIND_NAMES[kind][0] for kind in kinds if kind != chart.kind]
+    right = KIND_NAMES[chart.kind][0]
+    made.add("chart_kind", "이 그래프의 종류는 무엇입니까?", right, rng.sample(wrong, 3), "이 그래프는 {right}입니다.")
 
 
 def _of(chart: Chart, s: int, k: int) -> str:

@@ -97,8 +97,9 @@ def picture(source: Documents, shown: Shown, rng: random.Random, index: int) -> 
     kind = KIND_NAMES[doc.kind][0]
     made.facts = tuple(f"{FIELD_NAMES[f.key][0]}: {f.value}" for f in doc.fields)
     made.facts += tuple(map(_row, doc.items))
-    wrong = [names[0] for other, names in KIND_NAMES.items() if other != doc.kind]
-    made.add("doc_kind", "이 문서의 종류는 무엇입니까?", kind, rng.sample(wrong, 3), "이 문서는 {right}입니다.")
+    if doc.kind in DIGITAL:  # forms and letters would be right always or never
+        wrong = [KIND_NAMES[other][0] for other in DIGITAL if other != doc.kind]
+        made.add("doc_kind", "이 문서의 종류는 무엇입니까?", kind, rng.sample(wrong, 3), "이 문서는 {right}입니다.")
     # on forms the date is printed and often lies under a stamp
     fields = [
         f for f in doc.fields if not f.value.startswith("무료") and not (look == "handwritten" and f.key == "date")

@@ -56,7 +56,7 @@ def _seed(number: int, item: Choice) -> list[Row]:
     choices = dict(zip(CHOICE_COLUMNS, item.options, strict=True))
     return [
         {
-            "question_id": f"{item.name}_{number:03d}", "question": item.question, **choices, "answer": item.letter, "data_type": "image",
+            "question_id": item.name, "question": item.question, **choices, "answer": item.letter, "data_type": "image",
             "image": picture_cell(item.picture, str(number)),
         }
     ]  # fmt: skip

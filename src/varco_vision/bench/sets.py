@@ -26,6 +26,8 @@ FIRST = {
 PER_PICTURE = 2  # questions on one picture at most
 SURPLUS = 1.5  # candidates for each question of a set that is filtered
 PATIENCE = 60  # pictures looked through for one question
+ROUNDS = 6  # times that a filtered set is filled up
+DIGITAL_ONLY = ("doc_kind",)  # handwritten pages are all of one kind
 LOOKS = ("digital", "handwritten")
 
 
@@ -171,17 +173,29 @@ def _by_class(made: Made, bank: Bank, count: int, of: str, model: VarcoVision | 
     wanted = dict(zip(classes, shares(count, len(classes)), strict=True))
     filtered = of != "mmbench"
     pool: dict[tuple[str, ...], list[Choice]] = {name: [] for name in classes}
-    for name, kinds in classes.items():
-        most = round(wanted[name] * SURPLUS) + 2 if filtered and wanted[name] else wanted[name]
-        pool[name] = _candidates(shelf, name, kinds, most)
-    if filtered:
-        _filter(made, pool, model)
+    seen: dict[str, bool] = {}  # what the text-only run said
+    for _ in range(ROUNDS):
+        short = [name for name in classes if len(pool[name]) < wanted[name]]
+        if not short:
+            break
+        for name in short:
+            lacking = wanted[name] - len(pool[name])
+            most = round(lacking * SURPLUS) + 2 if filtered else lacking
+            found = _candidates(shelf, name, classes[name], most, made.counters["candidates"])
+            made.counters["candidates"] += len(found)
+            pool[name] += found
+        if filtered:
+            _filter(made, pool, model, seen)
+    if not filtered:
+        del made.counters["candidates"]
     for name, found in pool.items():
         need(found, wanted[name], f"{made.task}, {' / '.join(name)}")
         if filtered:
             made.counters["candidates that were good but not needed"] += len(found) - wanted[name]
         made.choices += found[: wanted[name]]
     made.choices = balance(made.choices, shelf.rng)
+    if filtered and model is None:
+        made.notes.append("no text-only run of a model was made (give one with --blind-model)")
     if filtered:
         made.notes.append(f"baseline of priors on the set: {prior_line(made.choices)}")
 
@@ -191,38 +205,43 @@ def prior_line(items: Sequence[Choice]) -> str:
     return f"{100 * blind.prior_accuracy(items):.0f} % right of {len(items)} (chance 25 %)"
 
 
-def _candidates(shelf: Shelf, name: tuple[str, ...], kinds: Sequence[str], count: int) -> list[Choice]:
-    """Up to `count` questions of a class, kinds in turn; kinds that give no more are passed over. Pages in both looks."""
+def _candidates(shelf: Shelf, name: tuple[str, ...], kinds: Sequence[str], count: int, first: int) -> list[Choice]:
+    """Up to `count` questions of a class, kinds in turn; kinds that give no more are passed over. Pages in both looks.
+
+    first: number of the first one; numbers tell the questions of a set apart.
+    """
     found: list[Choice] = []
     left = list(kinds)
     turn = 0
     while left and len(found) < count:
         kind = left[turn % len(left)]
-        paged = source_of(kind) in DTC
-        drawn = shelf.draw(kind, LOOKS[turn // len(left) % 2] if paged else "digital")
+        look = LOOKS[turn // len(left) % 2] if source_of(kind) in DTC and kind not in DIGITAL_ONLY else "digital"
+        drawn = shelf.draw(kind, look)
         if drawn is None:
             left.remove(kind)
             continue
         category, subcategory = (name[-1], name[0]) if len(name) == 2 else (name[0], "")
-        label = f"{kind}_{len(found):03d}"
+        label = f"{kind}_{first + len(found):03d}"
         found.append(shelf.choice(*drawn, label, category, subcategory))
         turn += 1
     return found
 
 
-def _filter(made: Made, pool: dict[tuple[str, ...], list[Choice]], model: VarcoVision | None) -> None:
-    """Take out what can be answered without the picture; `pool` is changed."""
+def _filter(
+    made: Made, pool: dict[tuple[str, ...], list[Choice]], model: VarcoVision | None, seen: dict[str, bool]
+) -> None:
+    """Take out what can be answered without the picture; `pool` is changed. seen: by name, what the model has answered."""
     flat = [(name, item) for name, found in pool.items() for item in found]
-    made.counters["candidates"] = len(flat)
     answered = blind.by_priors([item for _, item in flat])
-    made.counters["answered by the baseline of priors, left out"] = sum(answered)
+    made.counters["answered by the baseline of priors, left out"] += sum(answered)
     kept = [pair for pair, gone in zip(flat, answered, strict=True) if not gone]
     if model is not None:
-        answered = blind.by_model([item for _, item in kept], model)
-        made.counters["answered by the text-only run in all four rotations, left out"] = sum(answered)
-        kept = [pair for pair, gone in zip(kept, answered, strict=True) if not gone]
-    else:
-        made.notes.append("no text-only run of a model was made (give one with --blind-model)")
+        new = [item for _, item in kept if item.name not in seen]
+        seen.update(zip((item.name for item in new), blind.by_model(new, model), strict=True))
+        made.counters["answered by the text-only run in all four rotations, left out"] += sum(
+            seen[item.name] for _, item in kept
+        )
+        kept = [(name, item) for name, item in kept if not seen[item.name]]
     for name in pool:
         pool[name] = [item for of, item in kept if of == name]
 
