@@ -61,6 +61,9 @@ TRUE_OF = wording(
     True or not: {text}
     Does this statement fit the image? {text}
     ! say whether the picture agrees with this: {text}
+    ! tell if this describes the picture correctly: {text}
+    Looking at the picture, is it true that the following holds? {text}
+    ? whether the picture bears this out: {text}
     """,
 )
 WHAT_IS_IT = wording(
@@ -79,6 +82,7 @@ WHAT_IS_IT = wording(
     What is this?
     ? what is shown here
     ! say in a word what you see
+    ! tell what this photo is of
     """,
 )
 FIELD_VALUE = wording(
@@ -97,6 +101,7 @@ FIELD_VALUE = wording(
     ? what this form gives for "{field}"
     What is the value of the field "{field}"?
     ! copy what was entered under "{field}"
+    ! find what is given under "{field}"
     """,
 )
 YES_NO = {"ko": ("네", "아니요"), "en": ("yes", "no")}
