@@ -94,6 +94,12 @@ def test_rotations_keep_the_right_text(built: Path) -> None:
         assert {row.answer for row in rows} == set("ABCD")
 
 
+def test_the_first_questions_are_of_several_classes(built: Path) -> None:
+    for task in ("k_mmbench", "k_mmstar", "k_dtcbench", "k_llava_w"):
+        first = benchmarks.load(benchmarks.find(task), built, limit=6).items
+        assert len({item.category for item in first}) >= 2
+
+
 def test_no_picture_is_in_two_sets(built: Path) -> None:
     seen: dict[bytes, str] = {}
     for task in sets.TASKS:

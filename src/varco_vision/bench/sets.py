@@ -127,6 +127,8 @@ def build(task: str, bank: Bank, count: int, model: VarcoVision | None = None) -
         _by_class(made, bank, count, task.removeprefix("k_"), model)
     for item in made.choices:
         check(item)
+    for mixed in (made.choices, made.opens):  # so that the first questions (--limit) are of all classes
+        stream("bench order", task, bank.seed).shuffle(mixed)
     return made
 
 
