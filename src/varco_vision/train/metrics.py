@@ -53,6 +53,10 @@ class StageLog:
             self.file.flush()
             self.last_flush = time.monotonic()
 
+    def flush(self) -> None:
+        """Let everything so far survive a kill; done before a checkpoint, behind which no line may be missing."""
+        self.file.flush()
+
     def close(self) -> None:
         self.progress.stop()
         self.file.close()

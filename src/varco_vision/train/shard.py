@@ -120,6 +120,8 @@ class ShardedCheckpoints:
     def __init__(self, forward: PackedForward, optimizer: torch.optim.Optimizer, directory: Path, world: World) -> None:
         self.forward, self.optimizer, self.directory, self.world = forward, optimizer, directory, world
         self.pending: tuple[Future, Callable[[], None]] | None = None
+        # Its own group: what is written in the background must not meet the collectives of the step.
+        self.group = torch.distributed.new_group(backend="gloo") if world.size > 1 else None
 
     def _state(self) -> dict[str, Any]:
         model, optimizer = get_state_dict(
@@ -138,7 +140,7 @@ class ShardedCheckpoints:
         self.world.barrier()
         draft = self.directory / f".{state.PREFIX}{step:08d}.writing"
         if self.world.size > 1:
-            future = dcp.async_save(content, checkpoint_id=str(draft / SHARDS))
+            future = dcp.async_save(content, checkpoint_id=str(draft / SHARDS), process_group=self.group)
         else:
             future = Future()
             future.set_result(dcp.save(content, checkpoint_id=str(draft / SHARDS)))

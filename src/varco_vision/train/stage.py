@@ -73,6 +73,8 @@ def train_stage(
             if log:
                 log.step(step, record_of(result, time.monotonic() - tick, world))
             if (step + 1) % stage.checkpoint_every == 0 and step + 1 < stage.steps:
+                if log:
+                    log.flush()
                 keeper.write(step + 1, seconds + time.monotonic() - began)
         keeper.finish()
     finally:
