@@ -11,6 +11,16 @@ from html import escape
 
 WIDTH, HEIGHT = 360, 190
 LEFT, RIGHT, TOP, BOTTOM = 40, 10, 12, 26  # margins of the plotting area
+CHARTS = (  # metrics that the report draws from stage to stage, where they were measured
+    "grounding_acc50",
+    "referring_acc",
+    "counting_acc",
+    "vqa_acc",
+    "ocr_box_recall",
+    "ocr_word_acc",
+    "ocr_cer",
+    "text_acc",
+)
 LOG_RANGE = 8.0  # a loss that falls by more than this factor is drawn on a logarithmic axis
 SMOOTHING = 0.08  # width of the running mean, part of the curve
 

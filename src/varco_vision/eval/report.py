@@ -30,7 +30,6 @@ BACKBONE = "backbones"  # what was measured before stage 1; scores of later stag
 PACKAGES = ("varco-vision-open", "torch", "transformers", "tokenizers", "numpy", "pillow")
 LONGEST_SIDE = 640  # of pictures inside the page, pixels
 COLOURS = ("#0072b2", "#b84c00", "#00795a", "#a8408a", "#3c3ca0", "#8a5700")  # of boxes; white text is readable on each
-CHARTS = ("grounding_acc50", "referring_acc", "counting_acc", "vqa_acc", "ocr_box_recall", "ocr_word_acc", "ocr_cer", "text_acc")
 LANGUAGE_NAMES = {"ko": "한국어", "en": "English"}
 TASK_NAMES = {  # English, Korean
     "grounding": ("Grounding", "위치 찾기"),
@@ -238,7 +237,7 @@ def _title(metric: str) -> tuple[str, str]:
 def _charts(results: Results) -> str:
     scores, intervals = results["scores"], results.get("intervals", {})
     stages, drawn = list(scores), []
-    for metric in CHARTS:
+    for metric in figures.CHARTS:
         langs = [lang for lang in LANGUAGES if any(lang in scores[s].get(metric, {}) for s in stages)]
         if not langs:
             continue
