@@ -72,7 +72,9 @@ def test_settings_that_the_class_asks_for(saved):
     config = json.loads((directory / "config.json").read_text())
     assert config["architectures"] == ["LlavaOnevisionForConditionalGeneration"]
     assert config["model_type"] == "llava_onevision" and config["vision_config"]["model_type"] == "siglip_vision_model"
-    composed = json.loads((checkpoint.default_path() / "config.json").read_text())  # out of a tower and a language model
+    composed = json.loads(
+        (checkpoint.default_path() / "config.json").read_text()
+    )  # out of a tower and a language model
     assert composed["text_config"]["architectures"][0].endswith("ForCausalLM")
     assert composed.keys() <= config.keys() | {"dtype", "transformers_version", "tie_word_embeddings"}
     assert config["vision_feature_select_strategy"] == "full" and config["vision_feature_layer"] == -1
