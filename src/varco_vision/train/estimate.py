@@ -184,8 +184,8 @@ def estimate_stage(
         fits=peak <= memory,
         tokens=round(tokens),
         views=round(views),
-        teraflops=round(flops / 1e12, 1),
-        hours=round(hours, 2),
+        teraflops=flops / 1e12,
+        hours=hours,
     )
 
 
