@@ -66,17 +66,18 @@ def test_resumed_demo_keeps_what_is_there(tiny: Path, recipe: Path) -> None:  # 
 def test_nano_reaches_its_floor(tmp_path: Path) -> None:
     """On pictures and texts that training has not seen, decoded greedily, in each language.
 
-    The floors lie below what was measured (recipes/README.md): grounding starts late and steeply in this budget, and
-    another processor's rounding or another set of fonts moves it by more than ten points (docs/log.md).
+    The floors lie somewhat below what was measured (recipes/README.md): rounding on another processor or another set of
+    fonts takes the training another way, which moves a score by several points.
     """
     run("demo", "--out", tmp_path)
     results = json.loads((tmp_path / "results.json").read_text())
     print(json.dumps(results["scores"], indent=1), results["total_seconds"])
     final, first = results["scores"]["preference"], results["scores"]["backbones"]
     for language in ("ko", "en"):
-        assert final["grounding_acc50"][language] >= 0.20
-        assert final["referring_acc"][language] >= 0.50
-        assert final["counting_acc"][language] >= 0.80
-        assert final["text_acc"][language] >= 0.80 * first["text_acc"][language]
+        assert final["grounding_acc50"][language] >= 0.45
+        assert final["referring_acc"][language] >= 0.70
+        assert final["counting_acc"][language] >= 0.85
+        assert final["ocr_box_recall"][language] >= 0.05
+        assert final["text_acc"][language] >= 0.88 * first["text_acc"][language]
     for stage in results["stages"]:
         assert stage["loss_last"] < stage["loss_first"], stage["name"]

@@ -131,10 +131,9 @@ def test_both_readmes_have_the_same_sections_and_commands() -> None:
 def test_both_readmes_give_the_same_results() -> None:
     tables = []
     for path in READMES:
-        rows = [
-            line.split("|")[2:-1] for line in path.read_text(encoding="utf-8").splitlines() if line.startswith("| ")
-        ]
-        tables.append([[cell.strip() for cell in row] for row in rows[2:]])
+        lines_ = [line for line in path.read_text(encoding="utf-8").splitlines() if line.startswith("|")]
+        cells = [[cell.strip() for cell in line.strip("|").split("|")[1:]] for line in lines_]
+        tables.append([row for row in cells if any(re.search(r"\d", cell) for cell in row)])  # heads have no numbers
     assert tables[0] == tables[1] and len(tables[0]) >= 8
 
 
@@ -146,7 +145,7 @@ def test_readme_speaks_of_things_that_exist() -> None:
             assert (ROOT / "tests" / f"{name}.py").is_file(), name
         for name in re.findall(r"^  (\w+(?:\.py|/)) ", text, re.MULTILINE):
             assert (ROOT / "src" / "varco_vision" / name).exists(), name
-        for target in re.findall(r"\bmake ([a-z-]+)", text):
+        for target in re.findall(r"(?<!data )\bmake ([a-z-]+)", text):
             assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
 
 
