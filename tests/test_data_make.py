@@ -262,7 +262,19 @@ def run(*args):
 
 def test_make_and_look(tmp_path):
     folder = tmp_path / "set"
-    args = ("synth:words", "questions=3", "size=[160, 96]", "--out", folder, "--count", 12, "--workers", 0, "--split", "eval")
+    args = (
+        "synth:words",
+        "questions=3",
+        "size=[160, 96]",
+        "--out",
+        folder,
+        "--count",
+        12,
+        "--workers",
+        0,
+        "--split",
+        "eval",
+    )
     found = json.loads(run(*args, "--json").stdout)
     assert (found["samples"], found["shards"]) == (12, 1)
     samples = list(files.read(folder))

@@ -44,7 +44,9 @@ def real_task(recipe: Recipe, stage: StageRecipe) -> AnswerTask:
     for parameter in net.parameters():
         torch.nn.init.normal_(parameter, 0, 0.02)
     for name, buffer in net.named_buffers():  # positions count up; what the others hold does not matter here
-        buffer.copy_(torch.arange(buffer.numel()).view_as(buffer) if "position_ids" in name else torch.ones_like(buffer))
+        buffer.copy_(
+            torch.arange(buffer.numel()).view_as(buffer) if "position_ids" in name else torch.ones_like(buffer)
+        )
     net.train()
     net.set_attn_implementation({"text_config": estimating.FUSED, "vision_config": "sdpa"})
     plain = replace(stage, soft_numbers=0.0)
