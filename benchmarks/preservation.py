@@ -1,4 +1,4 @@
-"""What five ways of training learn and keep, from the same backbones, data and compute: the numbers of docs/preservation.md.
+"""What five ways of training learn and keep, from the same backbones, data and compute.
 
     python benchmarks/preservation.py --out runs/preservation --seeds 2 --scale 0.4
 
