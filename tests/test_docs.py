@@ -324,6 +324,8 @@ def test_training_commands_run(here: Path, capsys: pytest.CaptureFixture[str], m
     told = set()
     for line in commands(training=True):
         short = re.sub(r"\.steps=\d+", ".steps=2", line).replace("text.width=96", "text.width=48")
+        if "--show-labels" in short:
+            continue  # shows rows and trains nothing
         folder = re.search(r"--out (\S+)", short)[1]
         if folder in told and "--resume" not in short:
             continue  # the same training with another wording
