@@ -289,6 +289,7 @@ def measure(options: argparse.Namespace, model: Path, name: str, batch: int) -> 
         "--pictures", str(options.pictures), "--questions", str(options.questions),
     ]  # fmt: skip
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
+    environment["PYTHONPATH"] = str(Path(__file__).resolve().parent.parent / "src")
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
     if done.returncode:
         return (done.stderr.strip().splitlines() or ["no message"])[-1]
@@ -305,7 +306,8 @@ def compare(options: argparse.Namespace) -> dict[str, Any]:
         wanted = [n for n in (*SFT, *DPO) if not options.only or n in options.only]
         for turn in range(options.repeats):
             for name in wanted:
-                batches = options.batches if name in ("trainer", "grouped") else options.batches[-1:]
+                batches = options.batches[:1] if name in DPO else options.batches[-1:]
+                batches = options.batches if name in ("trainer", "grouped") else batches
                 for batch in batches:
                     result = measure(options, model, name, batch)
                     key = f"{name} batch {batch}"
@@ -376,7 +378,7 @@ def main() -> None:
     result = compare(options)
     if options.out:
         options.out.mkdir(parents=True, exist_ok=True)
-        path = options.out / f"train-{date.today().isoformat()}.json"
+        path = options.out / f"train-{date.today().isoformat()}-vocabulary-{options.vocabulary}.json"
         path.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     print(json.dumps(result))
 
