@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
@@ -143,8 +144,9 @@ def _attend(group: Group, query_THE: Tensor, key_THE: Tensor, value_THE: Tensor)
         mixed = own.softmax(-1).to(value.dtype) @ value
         return [mixed.permute(0, 2, 3, 1, 4).reshape(-1, heads, width)]
     before = [_pick(t, group.prefix_GP).transpose(1, 2) for t in (query_THE, key_THE, value_THE)]
-    scores = before[0] @ before[1].transpose(-1, -2)  # [G, H, P, P]
-    prefix = (scores + _causal(shared, scores)).softmax(-1).to(value.dtype) @ before[2]
+    prefix = F.scaled_dot_product_attention(
+        *before, is_causal=True, scale=1.0
+    )  # padding stands behind, so none is read
     far = query.reshape(documents, heads, bins * size, width) @ before[1].transpose(-1, -2)
     far = far + group.prefix_bias_GP[:, None, None].to(far.dtype)
     weights = torch.cat([far.view(documents, heads, bins, size, shared), own], dim=-1).softmax(-1).to(value.dtype)
@@ -156,10 +158,6 @@ def _attend(group: Group, query_THE: Tensor, key_THE: Tensor, value_THE: Tensor)
 def _pick(values_THE: Tensor, places: Tensor) -> Tensor:
     """Rows by index of any shape."""
     return values_THE.index_select(0, places.flatten()).view(*places.shape, *values_THE.shape[1:])
-
-
-def _causal(size: int, like: Tensor) -> Tensor:
-    return torch.full((size, size), float("-inf"), dtype=like.dtype, device=like.device).triu(1)
 
 
 AttentionInterface.register(NAME, shared_prefix_attention)
