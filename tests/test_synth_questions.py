@@ -8,7 +8,7 @@ import numpy as np
 
 from varco_vision.data.sample import text_of, validate
 from varco_vision.markup import Chars, Object, parse
-from varco_vision.synth import preference, text_wording, wording
+from varco_vision.synth import preference, text_wording, wording, wording_choices
 from varco_vision.synth import questions as q
 from varco_vision.synth.knowledge import WORDS, number_word
 from varco_vision.synth.korean import fill, josa
@@ -127,8 +127,53 @@ def check_plain_question(question, scene):
             option = question.gold["options"]["ABCD".index(question.answer)]
             assert by_name(scene, option, question.lang) and f"{question.answer}. {option}" in question.text
             assert sum(bool(by_name(scene, name, question.lang)) for name in question.gold["options"]) == 1
+        case "choice", _:
+            assert len(set(question.gold["options"])) == len(question.gold["options"]) >= 2
+            right = question.gold["options"]["ABCD".index(question.answer)]
+            assert [x for x in question.gold["options"] if true_option(question, scene, x)] == [right]
         case other:
             raise AssertionError(f"unknown kind {other}")
+
+
+def true_option(question, scene, option):
+    """Is this option of a multiple choice true, by what the scene holds?"""
+    there = by_name(scene, option, question.lang) if question.kind not in ("word", "count", "corner") else []
+    middle = lambda o, axis: (o.box[axis] + o.box[axis + 2]) / 2  # noqa: E731
+    area = lambda o: (o.box[2] - o.box[0]) * (o.box[3] - o.box[1])  # noqa: E731
+    furthest = {
+        "left": (min, lambda o: middle(o, 0)),
+        "right": (max, lambda o: middle(o, 0)),
+        "top": (min, lambda o: middle(o, 1)),
+        "bottom": (max, lambda o: middle(o, 1)),
+        "largest": (max, area),
+        "smallest": (min, area),
+    }
+    match question.kind:
+        case "colour" | "shape":
+            side = 0 if question.kind == "colour" else 1
+            pairs = [object_name(o.colour, o.shape, question.lang).split(" ") for o in scene.objects]
+            return any(pair[side] == option and pair[1 - side] in question.text.split("\n")[0] for pair in pairs)
+        case "count":
+            return int(option.removesuffix("개")) == len(scene.objects)
+        case "there":
+            return bool(there)
+        case "missing":
+            return not there
+        case "word":
+            return option in {x.text for x in scene.words}
+        case "corner":
+            (o,) = [
+                o
+                for o in scene.objects
+                if object_name(o.colour, o.shape, question.lang) in question.text.split("\n")[0]
+            ]
+            width, height = scene.image.size
+            across, down = middle(o, 0) > width / 2, middle(o, 1) > height / 2
+            ko = f"{'오른쪽' if across else '왼쪽'} {'아래' if down else '위'}"
+            return option in (ko, f"{'bottom' if down else 'top'} {'right' if across else 'left'}")
+        case kind:
+            pick, key = furthest[kind]
+            return pick(scene.objects, key=key) in there
 
 
 def test_every_answer_is_true():
@@ -139,7 +184,7 @@ def test_every_answer_is_true():
             seen[question.task, question.kind, question.lang] += 1
             assert not validate(question.sample("x", scene))
     kinds = {(task, kind) for task, kind, _ in seen}
-    assert len(kinds) == 18 and all(seen[(*kind, lang)] for kind in kinds for lang in ("ko", "en"))
+    assert len(kinds) == 31 and all(seen[(*kind, lang)] for kind in kinds for lang in ("ko", "en"))
 
 
 def test_no_question_comes_twice():
@@ -182,7 +227,7 @@ def test_wordings_limits_the_templates():
 
 
 def template_lists():
-    for name, value in [*vars(wording).items(), *text_wording.TEXT.items()]:
+    for name, value in [*vars(wording).items(), *vars(wording_choices).items(), *text_wording.TEXT.items()]:
         if isinstance(value, dict) and isinstance(value.get("ko"), tuple):
             yield name, value
 
@@ -194,7 +239,8 @@ def test_templates_are_many_distinct_and_well_formed():
             least = (
                 12
                 if name.isupper()
-                and name not in ("REFERENTS", "TEXT_REFERENTS", "CHOICE", "YES_NO", "SIDES", "HEIGHTS")
+                and name
+                not in ("REFERENTS", "TEXT_REFERENTS", "CHOICE", "YES_NO", "SIDES", "HEIGHTS", "QUARTERS", "BY_LETTER")
                 else 2
             )
             assert len(templates) >= (least if name.isupper() else 6), (name, lang)

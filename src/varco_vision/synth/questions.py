@@ -33,6 +33,7 @@ FAMILIES = {
     "reading": 4.0,
     "choice": 0.0,
     "text_grounding": 0.0,
+    "options": 0.0,
 }
 CLEAR = 0.08  # a thing this near to the middle line (part of the picture) is neither left nor right
 
@@ -98,6 +99,22 @@ class Question:
                 {"role": "assistant", "content": [{"type": "text", "text": self.answer}]},
             ),
             meta={"kind": self.kind, "answer": self.answer, **self.gold},
+        )
+
+    def told(self, name: str, description: str) -> Sample:
+        """The question as a sample without a picture: the description stands where the picture was."""
+        switch, _, rest = self.text.rpartition("\n")
+        text = "\n".join(part for part in (switch, description, rest) if part)
+        return Sample(
+            id=name,
+            images=(),
+            task=self.task,
+            lang=self.lang,
+            messages=(
+                {"role": "user", "content": [{"type": "text", "text": text}]},
+                {"role": "assistant", "content": [{"type": "text", "text": self.answer}]},
+            ),
+            meta={"kind": self.kind, "answer": self.answer},
         )
 
 
@@ -352,7 +369,7 @@ def choice(scene: Scene, rng: random.Random, config: QuestionConfig, lang: str, 
     return Question("choice", "present", lang, text, "ABCD"[options.index((o.colour, o.shape))], gold)
 
 
-Ask = Callable[[], Question]
+Ask = Callable[[], Question | None]  # None: turns out not to be askable
 
 
 def _object_asks(scene: Scene, rng: random.Random, config: QuestionConfig, lang: str) -> dict[str, list[Ask]]:
@@ -387,6 +404,8 @@ def _object_asks(scene: Scene, rng: random.Random, config: QuestionConfig, lang:
 
 def possible(scene: Scene, rng: random.Random, config: QuestionConfig) -> dict[str, list[Ask]]:
     """Everything that can be asked about a scene in both languages, by family, each once."""
+    from varco_vision.synth import choosing  # which is built on the questions of this file
+
     all_asks: dict[str, list[Ask]] = {name: [] for name in FAMILIES}
     for lang in LANGUAGES:
         if scene.objects:
@@ -401,6 +420,7 @@ def possible(scene: Scene, rng: random.Random, config: QuestionConfig) -> dict[s
             texts = Counter(x.text for x in scene.words)
             once = [x for x in scene.words if texts[x.text] == 1]
             all_asks["text_grounding"] += [partial(word_place, scene, rng, config, lang, x) for x in once]
+        all_asks["options"] += choosing.makers(scene, rng, config, lang)
     for lang in word_languages(scene):
         all_asks["ocr"].append(partial(ocr, scene, rng, config, lang))
     return all_asks
@@ -427,7 +447,8 @@ def choose(
     chosen: list[Question] = []
     while asks and len(chosen) < count:
         name = order.pop() if order else rng.choices(list(asks), [shares[n] for n in asks])[0]
-        chosen.append(asks[name].pop()())
+        made = asks[name].pop()()
+        chosen += [made] if made else []
         if not asks[name]:
             del asks[name]
     rng.shuffle(chosen)

@@ -136,6 +136,38 @@ class Scenes(_Pictures):
         ]
 
 
+class Told(Scenes):
+    """Scenes told in words in place of a picture, with the questions of `Scenes` on them: looking things up, learned in text.
+
+    The user's turn is the description with its boxes, then the question. Only families whose answers the description
+    holds: grounding, referring, counting, vqa. Options: those of `Scenes`; nothing that only eyes can tell should be asked.
+    """
+
+    name = "told"
+    families = ("grounding", "referring", "counting", "vqa")
+
+    def __init__(
+        self,
+        seed: int,
+        split: str = "train",
+        questions: int = 4,
+        tasks: Mapping[str, float] | None = None,
+        **options: Any,
+    ) -> None:
+        tasks = dict(tasks or {name: FAMILIES[name] for name in self.families})
+        if not set(tasks) <= set(self.families):
+            raise InputError(f"told scenes can be asked for {', '.join(self.families)}; found {', '.join(tasks)}")
+        super().__init__(seed, split, questions, tasks, **options)
+
+    def group(self, index: int) -> list[Sample]:
+        """Up to `questions` samples without a picture on scene `index`."""
+        scene, world, rng = self.picture(index)
+        chosen = choose(scene, rng, world.ask, self.questions, self.tasks)
+        told = {lang: q.sentences(scene, lang, world.ask, True) for lang in LANGUAGES}
+        name = f"{self.name}-{self.split}-{self.seed}-{index}"
+        return [x.told(f"{name}-{k}", told[x.lang]) for k, x in enumerate(chosen)]
+
+
 class Words(_Pictures):
     """Words to read: one to two that stand freely, or (in `line_share` of the pictures) one to three lines of them.
 
@@ -271,6 +303,7 @@ class Preferences:
 
 SOURCES: dict[str, Callable[..., Source]] = {
     "scenes": Scenes,
+    "told": Told,
     "words": Words,
     "captions": Captions,
     "text": TextWorld,
@@ -291,7 +324,7 @@ def source_options(name: str) -> tuple[str, ...]:
 
 
 def make_source(name: str, seed: int, split: str = "train", **options: Any) -> Source:
-    """An endless source of samples: "scenes", "words", "captions", "text", "preferences", "pages", or one of `EXTRA`.
+    """An endless source of samples: "scenes", "told", "words", "captions", "text", "preferences", "pages", or one of `EXTRA`.
 
     InputError for an unknown name, split or option, naming the nearest known one.
     """

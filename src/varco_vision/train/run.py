@@ -23,6 +23,7 @@ import yaml
 from transformers import (
     AutoModelForCausalLM,
     AutoTokenizer,
+    PreTrainedModel,
     PreTrainedTokenizerFast,
     Qwen2ForCausalLM,
     SiglipVisionModel,
@@ -137,21 +138,27 @@ class Run:
 
     def _new_or_earlier_tower(self, stage: StageRecipe) -> SiglipVisionModel:
         """The tower that an earlier stage 0 left, if there is one: a second stage of this kind goes on with it."""
-        earlier = [s for s in self.recipe.stages[: self.recipe.stages.index(stage)] if s.kind == "tower"]
-        if not earlier:
+        earlier = self._earlier(stage)
+        if earlier is None:
             return new_tower(self.recipe.model.tower_size, stream_seed(self.recipe.seed, "tower"))
+        return SiglipVisionModel.from_pretrained(earlier / "tower", dtype=torch.float32)
+
+    def _earlier(self, stage: StageRecipe) -> Path | None:
+        """The directory of the last stage before this one that trained the same backbone; None: this one is the first."""
+        earlier = [s for s in self.recipe.stages[: self.recipe.stages.index(stage)] if s.kind == stage.kind]
+        if not earlier:
+            return None
         directory = self.out / earlier[-1].name
         if not (directory / "result.json").exists():
             raise InputError(
                 f"stage '{stage.name}' goes on with '{earlier[-1].name}', which is not finished in {self.out}"
             )
         self.say(f"stage {stage.stage} '{stage.name}' continues from '{earlier[-1].name}'")
-        return SiglipVisionModel.from_pretrained(directory / "tower", dtype=torch.float32)
+        return directory
 
     def _language(self, stage: StageRecipe) -> StageResult:
         tokenizer = self._tokenizer()
-        seed = stream_seed(self.recipe.seed, "language")
-        model = new_language_model(self.recipe.model.language_size, tokenizer, seed).to(self.world.device)
+        model = self._new_or_earlier_language(stage, tokenizer).to(self.world.device)
         loaded = Loaded(model, tokenizer, self._anyres(), TOWER_MEAN, TOWER_STD)  # type: ignore[arg-type]
         use_shared_prefix(model)
         feed = Feed(stage, loaded, self.recipe.seed, self.world)
@@ -160,6 +167,15 @@ class Run:
             model.save_pretrained(self.out / stage.name / "language")
         self.world.barrier()
         return result
+
+    def _new_or_earlier_language(self, stage: StageRecipe, tokenizer: PreTrainedTokenizerFast) -> PreTrainedModel:
+        """The language model that an earlier stage 0 left, if there is one."""
+        earlier = self._earlier(stage)
+        if earlier is None:
+            return new_language_model(
+                self.recipe.model.language_size, tokenizer, stream_seed(self.recipe.seed, "language")
+            )
+        return Qwen2ForCausalLM.from_pretrained(earlier / "language", dtype=torch.float32)
 
     def _whole(self, stage: StageRecipe) -> StageResult:
         self._call_after(self._previous(stage))
