@@ -24,10 +24,11 @@ from varco_vision.geometry import AnyResConfig
 from varco_vision.markup import MARKERS
 from varco_vision.model.initialise import (
     alike_queries_and_keys,
+    centre_tower,
     fan_in,
     number_embeddings,
-    scale_projector,
     sincos_positions,
+    whiten_projector,
 )
 from varco_vision.model.tokenizer import number_ids
 from varco_vision.model.vision import tower_features
@@ -150,11 +151,13 @@ def compose(
     anyres: AnyResConfig,
     seed: int,
     pixels_VCTT: Tensor | None = None,
+    centre: bool = False,
 ) -> LlavaOnevisionForConditionalGeneration:
     """The whole model around given backbones; only the projector and the newline vector are new.
 
     `tokenizer` and the rows of `language`'s embeddings are extended in place by the markers (see `add_markers`).
-    `pixels`: normalised example views; with them the projector starts at the scale of word embeddings.
+    `pixels`: normalised example views; with them the projector starts whitened and at the scale of word embeddings, and
+    with `centre` the mean of its features leaves the tower (for towers made here; a published one stays as it is).
     Raises `InputError` when the tower does not fit the tiles.
     """
     vision = tower.config
@@ -182,10 +185,12 @@ def compose(
     generator = torch.Generator().manual_seed(seed)
     fan_in(model.model.multi_modal_projector, 1, generator, residual=())
     if pixels_VCTT is not None:
-        rows = model.get_input_embeddings().weight
-        scale_projector(
-            model.model.multi_modal_projector, tower_features(model, pixels_VCTT), float(rows.detach().std())
-        )
+        size = float(model.get_input_embeddings().weight.detach().std())
+        if centre:
+            with torch.no_grad():
+                centre_tower(model.model.vision_tower, tower_features(model, pixels_VCTT))
+        with torch.no_grad():
+            whiten_projector(model.model.multi_modal_projector, tower_features(model, pixels_VCTT), size)
     model.generation_config.eos_token_id = _stop_ids(tokenizer)
     model.generation_config.pad_token_id = tokenizer.pad_token_id
     model.generation_config.do_sample = False

@@ -73,11 +73,33 @@ def number_embeddings(embedding_VD: Tensor, ids: list[int], std: float) -> None:
 
 
 @torch.no_grad()
-def scale_projector(projector: nn.Module, features_VPW: Tensor, size: float) -> None:
-    """Scale the two matrices of a new projector so that `features` leave it with root mean square `size`.
+def centre_tower(tower: nn.Module, features_VPW: Tensor) -> None:
+    """Take the mean of `features`, the tower's last hidden states, out of the bias that writes into them last.
 
-    The hidden states that a tower hands over are not normalised and grow while it trains. Unscaled they enter the
-    language model many times larger than words, and an Adam step then turns their direction many times more slowly.
+    A tower that was trained through a layer norm hides a large constant in its last states, most of it in one or two
+    channels; the projector, which sees them bare, would start with units that are always on or always off.
     """
-    projector.linear_1.weight.div_(features_VPW.pow(2).mean().sqrt())
-    projector.linear_2.weight.mul_(size / projector(features_VPW).pow(2).mean().sqrt())
+    layers = getattr(tower, "vision_model", tower).encoder.layers
+    layers[-1].mlp.fc2.bias.sub_(features_VPW.flatten(0, 1).mean(0))
+
+
+@torch.no_grad()
+def whiten_projector(projector: nn.Module, features_VPW: Tensor, size: float) -> None:
+    """Fold the whitening of `features` into a new projector, and let them leave it centred, with root mean square `size`.
+
+    Some channels of a tower are many times larger than all others. Unwhitened they are all that the first matrix passes
+    on, and learning to look elsewhere takes thousands of steps. Directions with less than a tenth of the median variance
+    are not raised further, so that noise stays small.
+    """
+    features_TW = features_VPW.flatten(0, 1).double()
+    mean_W = features_TW.mean(0)
+    values_W, vectors_WW = torch.linalg.eigh(torch.cov(features_TW.T))
+    scales_W = (values_W.clamp(min=0) + 0.1 * values_W.median()).rsqrt()
+    whitening_WW = (vectors_WW * scales_W) @ vectors_WW.T
+    first = projector.linear_1
+    first.weight.copy_(first.weight.double() @ whitening_WW)
+    first.bias.copy_(-first.weight.double() @ mean_W)
+    projected_TD = projector(features_VPW).flatten(0, 1)
+    scale = size / (projected_TD - projected_TD.mean(0)).pow(2).mean().sqrt()
+    projector.linear_2.weight.mul_(scale)
+    projector.linear_2.bias.sub_(projected_TD.mean(0)).mul_(scale)

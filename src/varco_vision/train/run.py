@@ -52,6 +52,7 @@ from varco_vision.train.tasks import AnswerTask
 from varco_vision.train.tower import TOWER_MEAN, TOWER_STD, TowerTask
 
 CORPUS_GROUPS = {True: 150, False: 600}  # groups of samples per source, with and without pictures, for the tokenizer
+EXAMPLES = 64  # views that the start of the projector is measured on
 Hook = Callable[[str, Loaded, World], None]
 
 
@@ -271,7 +272,8 @@ class Run:
             # replace its normaliser and its splitting by Qwen's.
             tokenizer = AutoTokenizer.from_pretrained(given or self.out / "tokenizer")
             seed = stream_seed(self.recipe.seed, "projector")
-            model = compose(tower, language, tokenizer, self._anyres(), seed, self._examples())
+            own = self.recipe.model.tower_from is None
+            model = compose(tower, language, tokenizer, self._anyres(), seed, self._examples(), centre=own)
             loaded = Loaded(model, tokenizer, self._anyres(), TOWER_MEAN, TOWER_STD)
             checkpoint.save(loaded, directory, {"recipe": to_dict(self.recipe), "stages": []})
         self.world.barrier()
@@ -281,12 +283,12 @@ class Run:
         model = self.recipe.model
         if model.tower_from is None:
             config = DenseConfig(tile=model.tile, patch=model.patch)
-            pixels = torch.from_numpy(dense_batch(range(16), config, self.recipe.seed)["images"])
+            pixels = torch.from_numpy(dense_batch(range(EXAMPLES), config, self.recipe.seed)["images"])
         else:
             pixels = self._first_views()
         return normalise(pixels, TOWER_MEAN, TOWER_STD, torch.float32)
 
-    def _first_views(self, count: int = 16) -> torch.Tensor:
+    def _first_views(self, count: int = EXAMPLES) -> torch.Tensor:
         """The first views [V, T, T, 3] of the first stage that trains the whole model."""
         stage = next(s for s in self.recipe.stages if s.kind in ("sft", "preference"))
         source, found = open_mixture(stage, self.recipe.seed), []
