@@ -28,6 +28,7 @@ def chat(
     device: common.DeviceOption = "auto",
     dtype: common.DtypeOption = "auto",
     max_new_tokens: common.TokensOption = 512,
+    raw_confidence: common.RawConfidenceOption = False,
     temperature: Annotated[float, typer.Option(help="0: always the likeliest token; above: drawn by chance.")] = 0.0,
     top_p: Annotated[float, typer.Option(help="Draw from the likeliest tokens that hold this much probability.")] = 1.0,
     seed: Annotated[int | None, typer.Option(help="Repeats a drawn answer.")] = None,
@@ -55,7 +56,7 @@ def chat(
     from varco_vision.infer.sampling import Sampling
 
     sampling = Sampling(temperature, top_p, seed=seed)
-    vision = common.open_model(model, device, dtype)
+    vision = common.open_model(model, device, dtype, calibrate=not raw_confidence)
     if text is None:
         converse(vision, pictures, _ask, max_new_tokens)
         return

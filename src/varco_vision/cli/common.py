@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import math
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -75,6 +76,9 @@ DrawOption = Annotated[
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 DeviceOption = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or cuda:N.")]
 DtypeOption = Annotated[str, typer.Option("--dtype", help="auto, float32, bfloat16, float16 or int8 (CPU).")]
+RawConfidenceOption = Annotated[
+    bool, typer.Option("--raw-confidence", help="Confidences as the model gave them, not calibrated.")
+]
 TokensOption = Annotated[int, typer.Option("--max-new-tokens", min=1, help="Longest answer, in tokens.")]
 
 
@@ -83,7 +87,9 @@ def note(text: str) -> None:
     typer.echo(text, err=True)
 
 
-def open_model(model: str | None, device: str, dtype: str = "auto", batch_size: int = 16) -> VarcoVision:
+def open_model(
+    model: str | None, device: str, dtype: str = "auto", batch_size: int = 16, calibrate: bool = True
+) -> VarcoVision:
     """Load the model and say so; progress bars of libraries are switched off."""
     from transformers.utils import logging
 
@@ -92,7 +98,7 @@ def open_model(model: str | None, device: str, dtype: str = "auto", batch_size: 
     logging.set_verbosity_error()
     logging.disable_progress_bar()
     note(f"loading {model or 'the default model'} ...")
-    return VarcoVision.from_pretrained(model, device=device, dtype=dtype, batch_size=batch_size)
+    return VarcoVision.from_pretrained(model, device=device, dtype=dtype, batch_size=batch_size, calibrate=calibrate)
 
 
 def load_pictures(files: list[Any] | None) -> list[Any]:
@@ -151,6 +157,22 @@ def parse_box(text: str) -> Box:
 def print_json(value: Any) -> None:
     """JSON on stdout, Korean left readable."""
     typer.echo(json.dumps(value, ensure_ascii=False, indent=2))
+
+
+def print_table(head: Sequence[str], rows: Sequence[Sequence[str]], left: int) -> None:
+    """Plain cells on stdout, the first `left` columns set to the left; whole lines also where stdout is no terminal."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False)
+    for place, name in enumerate(head):
+        table.add_column(name, justify="left" if place < left else "right", no_wrap=True)
+    for row in rows:
+        table.add_row(*row)
+    console = Console(highlight=False, markup=False)
+    if not console.is_terminal:
+        console = Console(highlight=False, markup=False, width=160)
+    console.print(table)
 
 
 def print_answer(answer: Any, as_json: bool, size: tuple[int, int] | None, model: str) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from varco_vision.cli import common, eval_files, eval_tasks
+from varco_vision.cli import common, eval_calibrate, eval_files, eval_tasks
 from varco_vision.errors import InputError
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 app = common.new_app(no_args_is_help=True, help="Measure models.")
 eval_files.attach(app)
 eval_tasks.attach(app)
+eval_calibrate.attach(app)
 OWN_TASKS = ("grounding", "absent", "referring", "counting", "vqa")
 
 
@@ -110,7 +111,7 @@ def run(
 
 
 def _opened(model: str | None, device: str, dtype: str, batch_size: int) -> VarcoVision:
-    vision = common.open_model(model, device, dtype)
+    vision = common.open_model(model, device, dtype, calibrate=False)  # kept answers stay what they were
     vision.engine.batch_size = batch_size
     return vision
 
@@ -174,6 +175,7 @@ def protocol_of(
 ) -> dict[str, Any]:
     """Everything that decides a number besides the weights."""
     from varco_vision import __version__
+    from varco_vision.eval import extract
     from varco_vision.eval.own import LIMITS, PROTOCOL, set_digest
 
     return {
@@ -182,6 +184,7 @@ def protocol_of(
         "digest": set_digest(samples),
         "n": len(samples),
         "decoding": "greedy",
+        "reads_letters": extract.VERSION,
         "max_new_tokens": {**LIMITS, **(limits or {})},
         "model": model,
         "version": __version__,

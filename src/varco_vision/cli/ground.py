@@ -22,6 +22,7 @@ def ground(
     device: common.DeviceOption = "auto",
     dtype: common.DtypeOption = "auto",
     max_new_tokens: common.TokensOption = 512,
+    raw_confidence: common.RawConfidenceOption = False,
     max_tiles: Annotated[int | None, typer.Option(min=1, help="At most so many tiles of the picture.")] = None,
     constrain: Annotated[
         bool, typer.Option("--constrain/--no-constrain", help="Only well-formed boxes can be written.")
@@ -40,7 +41,7 @@ def ground(
         raise InputError(f"ground works on exactly one --image; {len(image or [])} were given")
     (picture,) = common.load_pictures(image)
     common.check_drawing(draw, 1)
-    vision = common.open_model(model, device, dtype)
+    vision = common.open_model(model, device, dtype, calibrate=not raw_confidence)
     answer = vision.ground(picture, text, max_new_tokens=max_new_tokens, constrain=constrain, max_tiles=max_tiles)
     common.print_answer(answer, as_json, picture.size, vision.loaded.name)
     common.save_drawing(draw, picture, answer)

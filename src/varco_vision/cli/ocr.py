@@ -76,6 +76,7 @@ def ocr(
     device: common.DeviceOption = "auto",
     dtype: common.DtypeOption = "auto",
     max_new_tokens: common.TokensOption = 4096,
+    raw_confidence: common.RawConfidenceOption = False,
 ) -> None:
     """Read the text of pictures, PDF files and folders: words with boxes.
 
@@ -110,13 +111,13 @@ def ocr(
             raise InputError("--workers, --ray and --again are for results in files; add --out DIR")
         if len(forms) > 1 or forms == ("pdf",):
             raise InputError(f"--format {form} needs --out; only one text form can go to stdout")
-        _to_stdout(names, forms[0], options, dpi, (model, device, dtype, batch_size), draw)
+        _to_stdout(names, forms[0], options, dpi, (model, device, dtype, batch_size, not raw_confidence), draw)
         return
     from varco_vision.infer.work import Task
 
     if draw is not None:
         raise InputError("--draw is for one picture without --out")
-    task = Task(str(out), forms, options, dpi, model, device, dtype, batch_size)
+    task = Task(str(out), forms, options, dpi, model, device, dtype, batch_size, not raw_confidence)
     if _is_one_result(names, forms, out):
         _to_file(Path(names[0]), forms[0], task, out)
     else:
@@ -131,7 +132,7 @@ def _to_stdout(
     pages = [sheet for file, _ in expand(names) for sheet in sheets(file, dpi)]
     pictures = common.load_pictures(pages)
     common.check_drawing(draw, len(pictures))
-    vision = common.open_model(*model[:3], batch_size=model[3])
+    vision = common.open_model(*model)
     from varco_vision.infer import formats
     from varco_vision.infer.ocr import read_pages
     from varco_vision.infer.pages import answer_dict
@@ -178,7 +179,7 @@ def _to_file(file: Path, form: str, task: Task, out: Path) -> None:
     if not out.parent.is_dir():
         raise InputError(f"the folder {out.parent} of --out does not exist")
     part = [(sheet, sheet.load()) for sheet in sheets(file, task.dpi)]
-    vision = common.open_model(task.model, task.device, task.dtype, batch_size=task.batch_size)
+    vision = common.open_model(task.model, task.device, task.dtype, task.batch_size, task.calibrate)
     from varco_vision.infer.ocr import read_pages
     from varco_vision.infer.work import write_result
 
@@ -228,7 +229,7 @@ def _with_progress(waiting: list[Job], task: Task, workers: int, ray: str | None
 
     reader = None
     if workers == 1 and ray is None:
-        vision = common.open_model(task.model, task.device, task.dtype, batch_size=task.batch_size)
+        vision = common.open_model(task.model, task.device, task.dtype, task.batch_size, task.calibrate)
         reader = work.Reader(task, vision.engine)
     console = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())

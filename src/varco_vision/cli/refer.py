@@ -29,6 +29,7 @@ def refer(
     device: common.DeviceOption = "auto",
     dtype: common.DtypeOption = "auto",
     max_new_tokens: common.TokensOption = 512,
+    raw_confidence: common.RawConfidenceOption = False,
     max_tiles: Annotated[int | None, typer.Option(min=1, help="At most so many tiles of the picture.")] = None,
 ) -> None:
     """Ask about the thing inside a box.
@@ -45,7 +46,7 @@ def refer(
     place = None if box is None else common.parse_box(box)
     (picture,) = common.load_pictures(image)
     common.check_drawing(draw, 1)
-    vision = common.open_model(model, device, dtype)
+    vision = common.open_model(model, device, dtype, calibrate=not raw_confidence)
     answer = vision.refer(picture, text, phrase=phrase, box=place, max_new_tokens=max_new_tokens, max_tiles=max_tiles)
     common.print_answer(answer, as_json, picture.size, vision.loaded.name)
     common.save_drawing(draw, picture, _asked(text, phrase, place))

@@ -61,6 +61,8 @@ class Answer:
     likeliest ones; their log-probabilities are those that the model gave them, so confidence shows the doubt. `seed`
     repeats a sampled answer. `token_ids` are the answer's without the end token, `log_probs` has one for each, and for
     the end token where there is one; `top_log_probs` holds (id, log-probability) of the likeliest tokens at each.
+    `calibrated`: the kinds of confidences here that are shares of right answers (`infer.calibration.KINDS`); all others are
+    the model's own opinion.
     """
 
     text: str
@@ -76,6 +78,7 @@ class Answer:
     prompt_tokens: int = 0
     forced: int = 0
     seed: int | None = None
+    calibrated: tuple[str, ...] = field(default=(), compare=False)
     timings: Timings = field(default_factory=Timings, compare=False)
     token_ids: list[int] = field(default_factory=list, repr=False)
     log_probs: list[float] = field(default_factory=list, repr=False, compare=False)

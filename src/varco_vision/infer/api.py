@@ -39,18 +39,24 @@ class VarcoVision:
     Pictures may be paths, bytes or PIL images. Boxes are relative to the picture as it is seen (EXIF rotation applied).
     """
 
-    def __init__(self, loaded: checkpoint.Loaded, batch_size: int = 16) -> None:
+    def __init__(self, loaded: checkpoint.Loaded, batch_size: int = 16, calibrate: bool = True) -> None:
         self.loaded = loaded
-        self.engine = Engine(loaded, batch_size=batch_size)
+        self.engine = Engine(loaded, batch_size=batch_size, calibrate=calibrate)
         self._service: Service | None = None
 
     @classmethod
     def from_pretrained(
-        cls, source: str | Path | None = None, device: str = "auto", dtype: str = "auto", batch_size: int = 16
+        cls,
+        source: str | Path | None = None,
+        device: str = "auto",
+        dtype: str = "auto",
+        batch_size: int = 16,
+        calibrate: bool = True,
     ) -> VarcoVision:
         """Load a checkpoint directory or hub id; None: the shipped default. Raises `InputError` when it cannot be read.
 
         dtype: "auto", "float32", "bfloat16", "float16", or "int8" for int8 weights in the language model on a CPU.
+        calibrate: False leaves confidences as the model gave them (`infer.calibration`).
         """
         _check_device(device)
         if (threads := choose_threads()) is not None:
@@ -59,7 +65,7 @@ class VarcoVision:
             torch.set_num_threads(min(threads, torch.get_num_threads()))
         stored = "bfloat16" if dtype == "int8" else dtype
         loaded = checkpoint.load(source or checkpoint.default_path(), device=device, dtype=stored)
-        return cls(quantize(loaded) if dtype == "int8" else loaded, batch_size)
+        return cls(quantize(loaded) if dtype == "int8" else loaded, batch_size, calibrate)
 
     def chat(
         self,

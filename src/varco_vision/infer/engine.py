@@ -14,6 +14,7 @@ from varco_vision import chat
 from varco_vision.errors import InputError
 from varco_vision.infer.answer import Answer, Generated, read_answer
 from varco_vision.infer.batch import Batch, Memory, Row
+from varco_vision.infer.calibration import calibration_of
 from varco_vision.infer.features import TensorCache
 from varco_vision.infer.forward import TextDecoder, weight_stamp
 from varco_vision.infer.grammar import Boxes, BoxGrammar
@@ -37,7 +38,8 @@ class Engine:
     `prompt_tokens` bounds a batch's prompts (rows times the longest), which long pictures fill before `batch_size`
     does. `stop_loops` False lets an answer repeat itself until its length is used up. `feature_bytes` and
     `prefix_bytes` bound what is kept of pictures and of prompt prefixes, the least recently used going first; 0 keeps
-    nothing. `graphs` False leaves CUDA graphs out on a GPU.
+    nothing. `graphs` False leaves CUDA graphs out on a GPU. `calibrate` False leaves confidences as the model gave them
+    also where the checkpoint has a calibration.
     """
 
     def __init__(
@@ -49,10 +51,12 @@ class Engine:
         feature_bytes: int = FEATURE_BYTES,
         prefix_bytes: int = PREFIX_BYTES,
         graphs: bool = True,
+        calibrate: bool = True,
     ) -> None:
         if batch_size < 1:
             raise InputError(f"batch_size is {batch_size}; at least 1 request has to fit into a batch")
         self.loaded = loaded
+        self.calibration = calibration_of(loaded.calibration) if calibrate else None
         self.batch_size = batch_size
         self.prompt_tokens = prompt_tokens
         self.stop_loops = stop_loops
@@ -178,6 +182,8 @@ class Engine:
         generated = Generated(row.ids, row.log_probs, row.stop_reason)
         decode = partial(chat.decode, tokenizer=self.loaded.tokenizer)
         answer = read_answer(generated, decode, self.markers, row.prompt.image_tokens)
+        if self.calibration is not None:
+            answer = self.calibration.applied(answer)
         return replace(
             answer,
             prompt_tokens=len(row.prompt.ids),

@@ -173,6 +173,7 @@ def answer_dict(answer: Answer, size: tuple[int, int] | None = None) -> dict[str
         "truncated": answer.truncated,
         "stop_reason": answer.stop_reason,
         "confidence": round(answer.confidence, 4),
+        "calibrated": list(answer.calibrated),
         "image_tokens": answer.image_tokens,
         "new_tokens": answer.new_tokens,
         "prompt_tokens": answer.prompt_tokens,

@@ -62,6 +62,7 @@ class Task:
     device: str = "auto"
     dtype: str = "auto"
     batch_size: int = 16
+    calibrate: bool = True
 
 
 def jobs(files: Sequence[tuple[Path, Path]]) -> list[Job]:
@@ -97,7 +98,9 @@ class Reader:
 
         self.task = task
         if engine is None:
-            engine = VarcoVision.from_pretrained(task.model, task.device, task.dtype, task.batch_size).engine
+            engine = VarcoVision.from_pretrained(
+                task.model, task.device, task.dtype, task.batch_size, task.calibrate
+            ).engine
         self.engine = engine
 
     def read(self, given: Sequence[Job]) -> Iterator[Outcome]:

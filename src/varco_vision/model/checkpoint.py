@@ -24,6 +24,7 @@ from varco_vision.model.compose import VIDEO_TOKEN
 from varco_vision.model.tokenizer import number_ids
 
 RECORD = "training_record.json"
+CALIBRATION = "calibration.json"  # what confidences of these very weights are worth, see `infer.calibration`
 PATTERNS = ["*.json", "*.safetensors", "*.jinja", "*.txt"]
 
 
@@ -39,6 +40,7 @@ class Loaded:
     digits: int = 3
     record: dict[str, Any] = field(default_factory=dict)
     name: str = ""
+    calibration: dict[str, Any] = field(default_factory=dict)
 
     @property
     def device(self) -> torch.device:
@@ -89,8 +91,7 @@ def load(source: str | Path, device: str = "auto", dtype: str | torch.dtype = "a
     cap = model.config.vision_aspect_ratio.removeprefix("anyres_max_")
     pinpoints = tuple(tuple(pair) for pair in model.config.image_grid_pinpoints)
     anyres = AnyResConfig(tile=vision.image_size, patch=vision.patch_size, max_tiles=int(cap), pinpoints=pinpoints)
-    record_file = directory / RECORD
-    record = _read_json(record_file) if record_file.exists() else {}
+    record, calibration = (_read_json(p) if (p := directory / n).exists() else {} for n in (RECORD, CALIBRATION))
     return Loaded(
         model=model.to(device).eval(),
         tokenizer=tokenizer,
@@ -100,13 +101,18 @@ def load(source: str | Path, device: str = "auto", dtype: str | torch.dtype = "a
         digits=2 if number_ids(tokenizer) else 3,
         record=record,
         name=str(source),
+        calibration=calibration,
     )
 
 
 def save(loaded: Loaded, directory: str | Path, record: dict[str, Any] | None = None) -> Path:
-    """Write the published layout; weights in the model's own dtype, shards of at most 16 MB."""
+    """Write the published layout; weights in the model's own dtype, shards of at most 16 MB.
+
+    A calibration is not written, and one that lies there is taken away: it is fitted on finished weights.
+    """
     directory = Path(directory)
     directory.mkdir(parents=True, exist_ok=True)
+    (directory / CALIBRATION).unlink(missing_ok=True)
     loaded.model.save_pretrained(directory, max_shard_size="16MB")
     _name_as_published(directory)
     config = _read_json(directory / "config.json")
