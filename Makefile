@@ -26,6 +26,7 @@ mini: $(STAMP)  ## train the shipped model again from nothing (hours on two core
 	$(BIN)/varco-vision train recipes/mini.yaml --out runs/mini --resume
 	$(BIN)/python scripts/ship_default.py runs/mini/preference/model
 	$(BIN)/python scripts/measure_default.py
+	$(BIN)/python scripts/score_tables.py
 
 check-mini: $(STAMP)  ## the shipped model against its card: strict loading, answers of the READMEs, scores
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "slow or not slow" tests/test_default_model.py
