@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -135,7 +135,7 @@ def compare(
         change = f"{scale * one['difference']:+.1f} ({scale * one['low']:+.1f} to {scale * one['high']:+.1f})"
         tested = ("", "", "") if one["judged"] else (str(one["lost"]), str(one["gained"]), f"{one['p']:.3g}")
         rows.append((one["task"], one["protocol"], str(one["n"]), *cells, change, *tested))
-    _table(("task", "protocol", "n", "first", "second", "change (95 %)", "lost", "gained", "p"), rows, 2)
+    common.print_table(("task", "protocol", "n", "first", "second", "change (95 %)", "lost", "gained", "p"), rows, 2)
     for one in found:
         if not one["same_protocol"]:
             typer.echo(f"{one['task']}: the protocols differ: {one['first']} and {one['second']}")
@@ -261,7 +261,7 @@ def print_results(results: Mapping[str, Any]) -> None:
 
     for task in results["tasks"]:
         typer.echo(protocols.line(task["told"]))
-    _table(task_report.MAIN_HEAD, task_report.main_rows(results), 2)
+    common.print_table(task_report.MAIN_HEAD, task_report.main_rows(results), 2)
     rows = [
         (task["told"]["task"], task["told"]["protocol"], *row)
         for task in results["tasks"]
@@ -269,7 +269,7 @@ def print_results(results: Mapping[str, Any]) -> None:
     ]
     if rows:
         typer.echo("\nthe same answers under every rule (per cent)")
-        _table(("task", "protocol", *task_report.READER_HEAD), rows, 3)
+        common.print_table(("task", "protocol", *task_report.READER_HEAD), rows, 3)
     for task in results["tasks"]:
         for name, n in task["counters"].items():
             if n:
@@ -286,18 +286,3 @@ def print_results(results: Mapping[str, Any]) -> None:
                 f"{name}, published for the whole set: "
                 + "; ".join(f"{p['model']} {p['score']} ({p['source']})" for p in shown)
             )
-
-
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]], left: int) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False)
-    for place, name in enumerate(head):
-        table.add_column(name, justify="left" if place < left else "right", no_wrap=True)
-    for row in rows:
-        table.add_row(*row)
-    console = Console(highlight=False, markup=False)
-    if not console.is_terminal:
-        console = Console(highlight=False, markup=False, width=160)
-    console.print(table)

@@ -20,7 +20,7 @@ from PIL import Image
 from varco_vision import markup
 from varco_vision.data.sample import LANGUAGES, Sample
 from varco_vision.errors import InputError
-from varco_vision.eval import figures, own
+from varco_vision.eval import figures, own, page, set_table
 from varco_vision.geometry import Box
 
 if TYPE_CHECKING:
@@ -117,6 +117,7 @@ def write_report(
     "picture" (PIL image or None), "question" (with markup), "answer" (`Answer`), "gold" (text with markup, or None:
     not judged), "task", "lang", and where wanted "name" and "sample" (judged instead of question and gold).
     shipped: the same of the model that comes with the package, whose results stand under results["shipped"].
+    results["k_mini"], where it is there: `set_table.collect`.
     """
     for key in ("stages", "scores"):
         if key not in results:
@@ -129,15 +130,16 @@ def write_report(
         _charts(results),
         _kept(results),
         _gallery(pictures),
+        set_table.html(results.get("k_mini"), Path(out_dir)),
         _table(results),
         _counters(results),
         _reproduce(results),
     ]
     template = Template(Path(__file__).with_name("template.html").read_text(encoding="utf-8"))
-    page = template.substitute(title="VARCO-VISION training report", body="\n".join(filter(None, body)))
+    text = template.substitute(title="VARCO-VISION training report", body="\n".join(filter(None, body)))
     path = Path(out_dir) / "report.html"
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(page, encoding="utf-8")
+    path.write_text(text, encoding="utf-8")
     return path
 
 
@@ -154,14 +156,6 @@ def shown(metric: str, value: float) -> str:
     if not math.isfinite(value):
         return "not a number"
     return f"{value:.2f}" if metric.endswith("miou") else f"{100 * value:.1f}\u00a0%"
-
-
-def _korean(text: str) -> str:
-    return f'<span class="label" lang="ko">{escape(text)}</span>'
-
-
-def _section(title: str, korean: str, *content: str) -> str:
-    return "\n".join([f"<section><h2>{escape(title)}{_korean(korean)}</h2>", *content, "</section>"])
 
 
 def _header(results: Results) -> str:
@@ -185,16 +179,6 @@ def _header(results: Results) -> str:
     )
 
 
-def _rows(head: Sequence[str], rows: Sequence[Sequence[str]], numeric: Sequence[int] = ()) -> str:
-    """A table of ready-made cells (HTML)."""
-    kind = lambda k: ' class="n"' if k in numeric else ""  # noqa: E731
-    top = "".join(f"<th{kind(k)}>{cell}</th>" for k, cell in enumerate(head))
-    body = "".join(
-        "<tr>" + "".join(f"<td{kind(k)}>{cell}</td>" for k, cell in enumerate(row)) + "</tr>" for row in rows
-    )
-    return f'<div class="scroll"><table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table></div>'
-
-
 def _stages(results: Results) -> str:
     head = ("Stage", "Trained", "Frozen", "Samples", "Steps", "Time", "Loss, first → last", "Precision")
     rows = []
@@ -215,7 +199,7 @@ def _stages(results: Results) -> str:
             ]
         )
     note = "Stages 0 and preference stages minimise other losses than the stages between; their numbers do not compare."
-    return _section("Stages", "학습 단계", _rows(head, rows, (3, 4, 5, 6)), f'<p class="quiet">{note}</p>')
+    return page.section("Stages", "학습 단계", page.table(head, rows, (3, 4, 5, 6)), f'<p class="quiet">{note}</p>')
 
 
 def _curves(stages: Sequence[Mapping[str, Any]]) -> str:
@@ -226,7 +210,7 @@ def _curves(stages: Sequence[Mapping[str, Any]]) -> str:
     ]
     note = '<p class="quiet">Thin: as recorded; thick: running mean. Steps from left to right.</p>'
     grid = f'<div class="figures">{"".join(drawn)}</div>'
-    return _section("Loss", "손실", note, grid) if drawn else ""
+    return page.section("Loss", "손실", note, grid) if drawn else ""
 
 
 def _title(metric: str) -> tuple[str, str]:
@@ -254,12 +238,12 @@ def _charts(results: Results) -> str:
         english, korean = _title(metric)
         rule = own.METRICS[metric]
         better = "" if rule.higher_is_better else " Lower is better."
-        caption = f"{escape(english)}{_korean(korean)}<br><small><code>{metric}</code> {escape(rule.meaning)}.{better}</small>"
+        caption = f"{escape(english)}{page.korean(korean)}<br><small><code>{metric}</code> {escape(rule.meaning)}.{better}</small>"
         drawn.append(f"<figure><figcaption>{caption}</figcaption>{chart}</figure>")
     key = "".join(f'<span class="{lang}-text">● {LANGUAGE_NAMES[lang]}</span> ' for lang in LANGUAGES)
     note = f'<p class="quiet">{key} Bars are 95 % intervals.</p>'
     return (
-        _section("From stage to stage", "단계별 변화", note, f'<div class="figures wide">{"".join(drawn)}</div>')
+        page.section("From stage to stage", "단계별 변화", note, f'<div class="figures wide">{"".join(drawn)}</div>')
         if drawn
         else ""
     )
@@ -273,7 +257,7 @@ def _table(results: Results) -> str:
         "Shares have Wilson intervals; means and micro rates are bootstrapped over samples.</p>"
     )
     table = _score_table(results)
-    return _section("Scores", "점수", note, table) if table else ""
+    return page.section("Scores", "점수", note, table) if table else ""
 
 
 def _score_table(results: Results) -> str:
@@ -345,7 +329,7 @@ def _kept(results: Results) -> str:
         "“Still right” is the share of what was answered right before that is right still; the interval of the change is a "
         "paired 95 % bootstrap.</p>"
     )
-    return _section("Text knowledge each stage kept", "글 지식의 유지", note, _rows(head, rows, range(2, 8)))
+    return page.section("Text knowledge each stage kept", "글 지식의 유지", note, page.table(head, rows, range(2, 8)))
 
 
 def _counters(results: Results) -> str:
@@ -357,7 +341,7 @@ def _counters(results: Results) -> str:
         for name, text in own.COUNTERS.items()
     ]
     head = ("Answers", *(escape(stage) for stage in counted))
-    return _section("What went wrong with answers", "문제가 있던 답", _rows(head, rows, range(1, len(head))))
+    return page.section("What went wrong with answers", "문제가 있던 답", page.table(head, rows, range(1, len(head))))
 
 
 def _reproduce(results: Results) -> str:
@@ -370,7 +354,7 @@ def _reproduce(results: Results) -> str:
         "<p>The numbers of this page are in results.json beside it. The same command with the same versions on the same "
         "kind of machine gives the same questions; training in reduced precision may differ in the last digits.</p>"
     )
-    return _section("Reproduce", "다시 해 보기", command, note, f'<dl class="facts">{used}</dl>')
+    return page.section("Reproduce", "다시 해 보기", command, note, f'<dl class="facts">{used}</dl>')
 
 
 def _shipped(results: Results, pictures: Sequence[Picture]) -> str:
@@ -383,7 +367,7 @@ def _shipped(results: Results, pictures: Sequence[Picture]) -> str:
     )
     table = {**found, "scores": {found["name"]: found["scores"]}, "intervals": {found["name"]: found["intervals"]}}
     table["counts"] = {found["name"]: found["counts"]}
-    return _section("The shipped model at work", "함께 제공되는 모델", note, *_cards(pictures), _score_table(table))
+    return page.section("The shipped model at work", "함께 제공되는 모델", note, *_cards(pictures), _score_table(table))
 
 
 # --- gallery -------------------------------------------------------------------------------------------------------
@@ -391,7 +375,9 @@ def _shipped(results: Results, pictures: Sequence[Picture]) -> str:
 
 def _gallery(pictures: Sequence[Picture]) -> str:
     return (
-        _section("Answers of the model trained here", "여기서 학습한 모델의 답", *_cards(pictures)) if pictures else ""
+        page.section("Answers of the model trained here", "여기서 학습한 모델의 답", *_cards(pictures))
+        if pictures
+        else ""
     )
 
 
@@ -409,7 +395,7 @@ def _cards(pictures: Sequence[Picture]) -> list[str]:
     content = []
     for task, found in groups.items():
         english, korean = TASK_NAMES.get(task, ("Your pictures", "직접 준 그림"))
-        content.append(f'<h3>{escape(english)}{_korean(korean)}</h3><div class="gallery">{"".join(found)}</div>')
+        content.append(f'<h3>{escape(english)}{page.korean(korean)}</h3><div class="gallery">{"".join(found)}</div>')
     return [note, *content]
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
-from varco_vision.eval import protocols
+from varco_vision.eval import page, protocols
 from varco_vision.eval.cache import Store
 from varco_vision.eval.rules import COMPARED, SCORERS
 
@@ -111,26 +111,17 @@ def _page(out: Path, results: Mapping[str, Any], wrong: Mapping[tuple[str, str],
         f'<header><h1>{escape(title)}</h1><p class="quiet">{when} UTC. Answers that cannot be read are wrong and counted; '
         "nothing is guessed. Numbers with different ids do not compare.</p></header>"
     )
-    body = [head, _section("Scores", _table(MAIN_HEAD, main_rows(results), (2, 4, 5)))]
+    body = [head, page.section("Scores", "", _table(MAIN_HEAD, main_rows(results), (2, 4, 5)))]
     for task in results["tasks"]:
         key = (task["told"]["protocol"], task["told"]["task"])
         body.append(_task(out, task, wrong[key]))
-    body.append(_section("Versions", f'<p class="quiet">{escape(json.dumps(results["versions"]))}</p>'))
+    body.append(page.section("Versions", "", f'<p class="quiet">{escape(json.dumps(results["versions"]))}</p>'))
     template = Template(Path(__file__).with_name("template.html").read_text(encoding="utf-8"))
     return template.substitute(title=escape(title), body="\n".join(body))
 
 
-def _section(title: str, *content: str) -> str:
-    return "\n".join([f"<section><h2>{escape(title)}</h2>", *(c for c in content if c), "</section>"])
-
-
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]], numeric: Sequence[int] = ()) -> str:
-    kind = lambda k: ' class="n"' if k in numeric else ""  # noqa: E731
-    top = "".join(f"<th{kind(k)}>{escape(cell)}</th>" for k, cell in enumerate(head))
-    lines = "".join(
-        "<tr>" + "".join(f"<td{kind(k)}>{escape(c)}</td>" for k, c in enumerate(row)) + "</tr>" for row in rows
-    )
-    return f'<div class="scroll"><table><thead><tr>{top}</tr></thead><tbody>{lines}</tbody></table></div>'
+    return page.table([escape(cell) for cell in head], [[escape(cell) for cell in row] for row in rows], numeric)
 
 
 def _task(out: Path, task: Mapping[str, Any], wrong: Sequence[Mapping[str, Any]]) -> str:
@@ -155,7 +146,7 @@ def _task(out: Path, task: Mapping[str, Any], wrong: Sequence[Mapping[str, Any]]
             f"<h3>Wrong or not read: {len(wrong)} rows, {min(SHOWN, len(wrong))} shown</h3>",
             f'<div class="gallery">{cards}</div>',
         ]
-    return _section(f"{about['title']} · {told['protocol']}", *parts)
+    return page.section(f"{about['title']} · {told['protocol']}", "", *parts)
 
 
 def _notes(task: Mapping[str, Any]) -> list[str]:
@@ -201,18 +192,21 @@ def _card(out: Path, row: Mapping[str, Any]) -> str:
 
 
 def _markdown(results: Mapping[str, Any], wrong: Mapping[tuple[str, str], list[dict[str, Any]]]) -> str:
-    lines = [f"# Evaluation of {results['model']}", "", *_md_table(MAIN_HEAD, main_rows(results))]
+    lines = [f"# Evaluation of {results['model']}", "", *page.markdown(MAIN_HEAD, main_rows(results))]
     for task in results["tasks"]:
         told = task["told"]
         lines += ["", f"## {task['about']['title']} · {told['protocol']}", "", protocols.line(told), ""]
         lines += [f"- {note}" for note in _notes(task)]
         if task["readers"]:
-            lines += ["", "The same answers under every rule:", "", *_md_table(READER_HEAD, reader_rows(task))]
+            lines += ["", "The same answers under every rule:", "", *page.markdown(READER_HEAD, reader_rows(task))]
             lines += ["", *(f"- {name}: {SCORERS[name].meaning}" for name in task["readers"])]
         for name, cells in task["tables"].items():
-            lines += ["", *_md_table((name, "Score", "n"), [[v, per_cent(c), str(c["n"])] for v, c in cells.items()])]
+            lines += [
+                "",
+                *page.markdown((name, "Score", "n"), [[v, per_cent(c), str(c["n"])] for v, c in cells.items()]),
+            ]
         if task["published"]:
-            lines += ["", "Published:", "", *_md_table(("Model", "Score", "Source", "Protocol"), _published(task))]
+            lines += ["", "Published:", "", *page.markdown(("Model", "Score", "Source", "Protocol"), _published(task))]
         for row in wrong[told["protocol"], told["task"]][:SHOWN]:
             picture = "".join(f"![](pictures/{name}.jpg) " for name in row["images"][:1])
             said = " ".join(row["said"].split())[:200] or "(empty)"
@@ -222,12 +216,3 @@ def _markdown(results: Mapping[str, Any], wrong: Mapping[tuple[str, str], list[d
                 f"said `{said.replace('`', ' ')}`, right is {row['answer']}",
             ]
     return "\n".join(lines) + "\n"
-
-
-def _md_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    clean = lambda cell: cell.replace("|", "\\|").replace("\n", " ")  # noqa: E731
-    return [
-        f"| {' | '.join(head)} |",
-        "| " + " | ".join("---" for _ in head) + " |",
-        *(f"| {' | '.join(map(clean, row))} |" for row in rows),
-    ]
