@@ -130,6 +130,10 @@ def test_counting_choice_and_yes_no():
         scored(sample("counting", "?", "많아요"), "3")
     letter = sample("choice", "?", "B")
     assert [earned(letter, t)["choice_acc"] for t in ("(B)", "정답은 B입니다.", "A", "고양이")] == [1, 1, 0, 0]
+    named = sample("choice", "?", "B", options=["개", "고양이", "새", "말"])
+    told = ("고양이입니다.", "정답은 A가 아니라 B입니다.", "A 또는 B", "개", "고양이가 자고 있습니다.")
+    assert [earned(named, t)["choice_acc"] for t in told] == [1, 1, 0, 0, 0], "as extract.choice reads it"
+    assert scored(named, "A 또는 B")["flags"] == ["unparsed"]
     with pytest.raises(InputError, match="no letter"):
         scored(sample("choice", "?", "고양이"), "B")
     there = sample("vqa", "원이 있나요?", "네")
@@ -325,7 +329,7 @@ def test_run_on_a_file(run, model, tmp_path):
 def test_run_on_an_own_set_prints_protocol_and_table(run, model):
     code, out, err = run("run", "--model", model, "--own", 1, "--seed", 5, "--max-new-tokens", 2)
     assert code == 0, err
-    assert out.startswith("protocol own-1 | set synth:eval seed=5 scenes=1") and "greedy" in out
+    assert out.startswith("protocol own-2 | set synth:eval seed=5 scenes=1") and "greedy" in out
     for metric in ("grounding_acc50", "ocr_word_acc", "text_acc"):
         assert any(line.startswith(metric) for line in out.splitlines())
     assert "95 % interval" in out
@@ -333,7 +337,7 @@ def test_run_on_an_own_set_prints_protocol_and_table(run, model):
 
 def test_list(run):
     code, out, _ = run("list")
-    assert code == 0 and "grounding_acc50" in out and "protocol own-1" in out
+    assert code == 0 and "grounding_acc50" in out and "protocol own-2" in out
     code, out, _ = run("list", "--json")
     assert set(json.loads(out)["metrics"]) == set(own.METRICS)
 

@@ -39,6 +39,7 @@ def test_matching_is_the_largest_not_the_greedy_one():
 
 
 @given(st.sets(st.tuples(st.integers(0, 4), st.integers(0, 4))))
+@settings(deadline=None)
 def test_matching_against_all_permutations(fits):
     from itertools import permutations
 
@@ -109,12 +110,13 @@ def plain_distance(a, b):
 
 
 @given(TEXTS, TEXTS)
-@settings(max_examples=200)
+@settings(max_examples=200, deadline=None)
 def test_edit_distance_equals_the_textbook(a, b):
     assert m.edit_distance(a, b) == plain_distance(a, b) == m.edit_distance(b, a)
 
 
 @given(TEXTS)
+@settings(deadline=None)
 def test_equal_texts_are_equal_in_any_form(text):
     decomposed = f"  {unicodedata.normalize('NFD', text)} "
     assert m.same_strict(decomposed, text) and m.same_answer(decomposed, text) and m.same_phrase(decomposed, text)
@@ -148,6 +150,7 @@ def test_count_in(text, count):
 
 
 @given(st.integers(1, 10))
+@settings(deadline=None)
 def test_counts_of_the_synthetic_world_are_read(count):
     from varco_vision.synth.korean import count_phrase
 
@@ -168,19 +171,6 @@ def test_yes_no(text, meaning):
     assert m.yes_no(text) is meaning
 
 
-@pytest.mark.parametrize(
-    ("text", "letter"),
-    [
-        ("B", "B"), ("B.", "B"), ("B) 고양이", "B"), ("b", "B"), ("(B)", "B"), ("정답은 B입니다.", "B"), ("정답: B", "B"),
-        ("답은 B", "B"), ("**B**", "B"), ("정답은 B입니다. A, C, D는 틀렸습니다.", "B"), ("B번", "B"), ("Ｂ", "B"),
-        ("답은 B입니다. 왜냐하면 D는 아닙니다", "B"), ("The answer is C because A is wrong", "C"), ("CAT", None),
-        ("A cat", None), ("BAD", None), ("", None), ("E", None), ("고양이", None),
-    ],
-)  # fmt: skip
-def test_choice(text, letter):
-    assert m.choice(text) == letter
-
-
 def test_language_shares():
     assert m.hangul_share("가 a") == 0.5
     assert m.hangul_share(unicodedata.normalize("NFD", "한글")) == 1.0
@@ -199,6 +189,7 @@ def test_wilson_golden():
 
 
 @given(st.integers(1, 400), st.data())
+@settings(deadline=None)
 def test_wilson_bounds_are_where_the_score_test_turns(n, data):
     k = data.draw(st.integers(0, n))
     for bound in statistics.wilson(k, n):
@@ -208,6 +199,7 @@ def test_wilson_bounds_are_where_the_score_test_turns(n, data):
 
 
 @given(st.integers(1, 60), st.data())
+@settings(deadline=None)
 def test_wilson_holds_the_share(n, data):
     k = data.draw(st.integers(0, n))
     low, high = statistics.wilson(k, n)

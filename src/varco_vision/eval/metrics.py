@@ -218,7 +218,7 @@ def count_in(text: str) -> int | None:
     return _COUNTED[found["counted"]] if found["counted"] else _ALONE[found["alone"]]
 
 
-# --- yes and no, letters -------------------------------------------------------------------------------------------
+# --- yes and no ----------------------------------------------------------------------------------------------------
 
 _YES = re.compile(r"(?:네|예|응|그래요?|맞아요?|맞습니다)(?![가-힣])|(?:yes|yeah|yep|true)\b")
 _NO = re.compile(r"아니|(?:no|nope|false)\b")
@@ -235,25 +235,6 @@ def yes_no(text: str) -> bool | None:
     if _NEGATED.search(plain):
         return False
     return True if _AFFIRMED.search(plain) else None
-
-
-def choice(text: str, letters: str = "ABCD") -> str | None:
-    """The letter of an option that an answer declares; the first declaration wins, None when there is none.
-
-    Read are: the letter at the start ("B", "b.", "(B)", "**B**", "B) 고양이"), then the letter after 정답/답/answer, then
-    a letter that carries a copula (B입니다). A letter inside a word ("CAT") or a later remark (D는 틀렸다) is no declaration.
-    """
-    plain = fold_width(nfc(text)).upper()
-    one = f"[\\s(\\[*_\"']*(?P<letter>[{letters.upper()}])"
-    end = r"(?![A-Z0-9'’])"
-    for pattern in (
-        rf"^{one}{end}(?=$|[\s).,:*\]_\"']*(?:$|\n)|[).:*\]]|\s*(?:번|{_COPULAS}))",
-        rf"(?:정답|답|ANSWER)\s*(?:은|는|:|IS|：)?{one}{end}",
-        rf"(?<![A-Z]){one}{end}\W*(?:{_COPULAS})",
-    ):
-        if found := re.search(pattern, plain):
-            return found["letter"]
-    return None
 
 
 # --- characters ----------------------------------------------------------------------------------------------------

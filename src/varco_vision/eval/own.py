@@ -6,7 +6,11 @@ scores of parts of a set are joined by joining their records. The rules:
 - grounding with one gold box: the first box of the answer counts, IoU >= the threshold; no box is IoU 0 and wrong.
 - grounding with no gold box: right when the answer has none. With several, or for a description: F1 of boxes.
 - OCR: a word is read when a word with the same text and IoU >= 0.5 was told, each told word used once.
+- multiple choice: `extract.choice` reads the letter, with the options' texts where the sample has them in `meta`.
 - what cannot be read from an answer is wrong, and counted; nothing is guessed, nothing is left out.
+
+own-2 differs from own-1 in multiple choice alone: own-1 had a reader of its own that took the first letter declared, also
+where another one follows, and knew no texts of options.
 """
 
 from __future__ import annotations
@@ -21,6 +25,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from varco_vision import markup, pictures
 from varco_vision.data.sample import LANGUAGES, TASKS, Sample, text_of
 from varco_vision.errors import InputError
+from varco_vision.eval import extract
 from varco_vision.eval import metrics as m
 from varco_vision.eval.statistics import Interval, Kept, bootstrap_mean, bootstrap_ratio, compare, wilson
 from varco_vision.geometry import Box
@@ -30,7 +35,7 @@ if TYPE_CHECKING:
     from varco_vision.infer.engine import Request
 
 Record = dict[str, Any]
-PROTOCOL = "own-1"  # changes whenever a rule or a limit below does: numbers of different protocols do not compare
+PROTOCOL = "own-2"  # changes whenever a rule or a limit below does: numbers of different protocols do not compare
 # The longest answer of each task in tokens; an answer that is cut off is scored as it stands, and counted.
 LIMITS = {
     "grounding": 256,
@@ -315,13 +320,14 @@ def _vqa(sample: Sample, gold: Gold, answer: Answer, mark: _Mark) -> None:
 
 
 def _choice(sample: Sample, gold: Gold, answer: Answer, mark: _Mark) -> None:
-    letters = "ABCDEFGHIJ"[: max(4, len(sample.meta.get("options", ())))]
-    known = m.choice(gold.text, letters)
+    options = tuple(sample.meta.get("options", ()))
+    letters = "ABCDEFGHIJ"[: max(4, len(options))]
+    known = extract.choice(gold.text, letters)
     if known is None:
         raise InputError(
             f"sample {sample.id!r} is a multiple choice whose gold {gold.text!r} is no letter of {letters}"
         )
-    mark.right("choice_acc", mark.parsed(m.choice(answer.text, letters)) == known)
+    mark.right("choice_acc", mark.parsed(extract.choice(answer.text, letters, options or None)) == known)
 
 
 def _caption(sample: Sample, gold: Gold, answer: Answer, mark: _Mark) -> None:
