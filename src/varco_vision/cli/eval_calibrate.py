@@ -52,11 +52,13 @@ def calibrate(
         raise InputError(f"{model} is no directory, so nothing can be written beside its weights; add --check")
     vision = common.open_model(model, device, calibrate=False)
     from varco_vision.eval import calibrate as work
+    from varco_vision.eval import checking
 
     halves = _halves(data, count, vision.loaded)
     common.note(f"answering {len(halves.fit)} + {len(halves.judge)} questions ...")
     vision.engine.batch_size = 24
     calibration, result = work.calibrate(vision.engine, halves)
+    calibration, result["check"] = checking.advised(calibration, vision, halves.fit, halves.judge)
     if as_json:
         common.print_json({**result, "calibration": calibration.to_dict()})
     else:
@@ -94,6 +96,11 @@ def show(result: Mapping[str, Any], tables: bool = False) -> None:
     common.print_table(head, rows, 2)
     for kind in result["kinds"]:
         typer.echo(f"{kind}: {KINDS[kind]}")
+    for lang, k in result.get("check", {}).items():
+        typer.echo(
+            f"boxes checked by asking back, {lang}: {k['before']:.3f} -> {k['after']:.3f} of {k['n']} right "
+            f"(difference {k['low']:+.3f} to {k['high']:+.3f}, p {k['p']:.3g})"
+        )
     for kind, n in result["without_curve"].items():
         typer.echo(f"no curve for {kind}: {n} points are too few")
     for kind, sides in result["kinds"].items() if tables else ():

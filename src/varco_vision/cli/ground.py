@@ -27,6 +27,13 @@ def ground(
     constrain: Annotated[
         bool, typer.Option("--constrain/--no-constrain", help="Only well-formed boxes can be written.")
     ] = True,
+    check: Annotated[
+        bool | None,
+        typer.Option(
+            "--check/--no-check",
+            help="Ask the model back about a single box and mend contradictions; by default as its calibration advises.",
+        ),
+    ] = None,
 ) -> None:
     """Answer with boxes: where things are in a picture.
 
@@ -42,6 +49,8 @@ def ground(
     (picture,) = common.load_pictures(image)
     common.check_drawing(draw, 1)
     vision = common.open_model(model, device, dtype, calibrate=not raw_confidence)
-    answer = vision.ground(picture, text, max_new_tokens=max_new_tokens, constrain=constrain, max_tiles=max_tiles)
+    answer = vision.ground(
+        picture, text, max_new_tokens=max_new_tokens, constrain=constrain, max_tiles=max_tiles, check=check
+    )
     common.print_answer(answer, as_json, picture.size, vision.loaded.name)
     common.save_drawing(draw, picture, answer)

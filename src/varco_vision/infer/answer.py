@@ -62,7 +62,7 @@ class Answer:
     repeats a sampled answer. `token_ids` are the answer's without the end token, `log_probs` has one for each, and for
     the end token where there is one; `top_log_probs` holds (id, log-probability) of the likeliest tokens at each.
     `calibrated`: the kinds of confidences here that are shares of right answers (`infer.calibration.KINDS`); all others are
-    the model's own opinion.
+    the model's own opinion. `check`: what came of asking the model about its own box (`infer.checking`), None: not asked.
     """
 
     text: str
@@ -79,6 +79,7 @@ class Answer:
     forced: int = 0
     seed: int | None = None
     calibrated: tuple[str, ...] = field(default=(), compare=False)
+    check: Literal["held", "moved", "doubtful"] | None = None
     timings: Timings = field(default_factory=Timings, compare=False)
     token_ids: list[int] = field(default_factory=list, repr=False)
     log_probs: list[float] = field(default_factory=list, repr=False, compare=False)

@@ -13,6 +13,7 @@ from varco_vision import markup, pictures
 from varco_vision.errors import InputError
 from varco_vision.geometry import Box
 from varco_vision.infer.answer import Answer
+from varco_vision.infer.checking import checked
 from varco_vision.infer.engine import Engine, Request
 from varco_vision.infer.ocr import OCR_TOKENS, OcrOptions, read_pages
 from varco_vision.infer.pages import Page
@@ -113,11 +114,30 @@ class VarcoVision:
         constrain: bool = True,
         sampling: Sampling | None = None,
         max_tiles: int | None = None,
+        check: bool | None = None,
     ) -> Answer:
-        """Answer with boxes: `.objects` of the answer says where each phrase is. `constrain`: see `infer.grammar`."""
+        """Answer with boxes: `.objects` of the answer says where each phrase is. `constrain`: see `infer.grammar`.
+
+        check: ask the model about a single box that it gave, and take the one of its description where it contradicts
+        itself (`infer.checking`); None: as the checkpoint's calibration advises.
+        """
         text = text if text.startswith("<gro>") else f"<gro>\n{text}"
         constrain = constrain and self.engine.can_constrain
-        return self._one(_request(image, text, None, max_new_tokens, True, constrain, sampling, max_tiles))
+        answer = self._one(_request(image, text, None, max_new_tokens, True, constrain, sampling, max_tiles))
+        wanted = self.engine.advises_check if check is None else check
+        return self.checked(image, answer, max_tiles) if wanted else answer
+
+    def checked(self, image: Picture, answer: Answer, max_tiles: int | None = None) -> Answer:
+        """An answer of `ground` about `image` after the model was asked back about its box (`infer.checking`)."""
+
+        def refer(question: str, box: Box) -> Answer:
+            return self.refer(image, question, box=box, max_tiles=max_tiles)
+
+        def ask(question: str) -> Answer:
+            constrain = self.engine.can_constrain
+            return self._one(_request(image, question, None, CHAT_TOKENS, constrain=constrain, max_tiles=max_tiles))
+
+        return checked(answer, refer, ask, self.loaded.digits)
 
     def refer(
         self,

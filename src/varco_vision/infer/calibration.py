@@ -4,6 +4,7 @@ The curves of a checkpoint are fitted once (`varco-vision eval calibrate`, `eval
 
     calibration.json   {"format": 1, "longest_answer": tokens,
                         "curves": {kind: {"slope": a, "offset": b, "n": points it was fitted on}},
+                        "check_boxes": whether `infer.checking` made grounding better,
                         "fitted": {how, on what, and what the held-out half said}}
 
 A curve is Platt's (1999) on the log-odds of the confidence: p = 1 / (1 + exp(-(a logit(c) + b))) with a >= 0, so that the
@@ -58,6 +59,7 @@ class Calibration:
 
     curves: Mapping[str, Curve]
     longest_answer: int = 0
+    check_boxes: bool = False
     fitted: Mapping[str, Any] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
@@ -66,6 +68,7 @@ class Calibration:
         return {
             "format": FORMAT,
             "longest_answer": self.longest_answer,
+            "check_boxes": self.check_boxes,
             "curves": curves,
             "fitted": dict(self.fitted),
         }
@@ -113,7 +116,9 @@ def calibration_of(content: Mapping[str, Any]) -> Calibration | None:
         curves = {
             kind: Curve(float(c["slope"]), float(c["offset"]), int(c["n"])) for kind, c in content["curves"].items()
         }
-        found = Calibration(curves, int(content["longest_answer"]), content.get("fitted", {}))
+        found = Calibration(
+            curves, int(content["longest_answer"]), bool(content.get("check_boxes")), content.get("fitted", {})
+        )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise InputError(f"calibration.json is not complete ({error!r}); fit it again or take it away") from error
     if unknown := sorted(set(curves) - set(KINDS)):

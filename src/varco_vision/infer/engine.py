@@ -20,6 +20,7 @@ from varco_vision.infer.forward import TextDecoder, weight_stamp
 from varco_vision.infer.grammar import Boxes, BoxGrammar
 from varco_vision.infer.prompts import Prompt, Request, prepare
 from varco_vision.infer.sampling import Constraint, Sampler
+from varco_vision.infer.tower import Tower
 from varco_vision.markup import MARKERS
 from varco_vision.model.checkpoint import Loaded
 
@@ -56,7 +57,9 @@ class Engine:
         if batch_size < 1:
             raise InputError(f"batch_size is {batch_size}; at least 1 request has to fit into a batch")
         self.loaded = loaded
-        self.calibration = calibration_of(loaded.calibration) if calibrate else None
+        advice = calibration_of(loaded.calibration)
+        self.calibration = advice if calibrate else None
+        self.advises_check = advice is not None and advice.check_boxes
         self.batch_size = batch_size
         self.prompt_tokens = prompt_tokens
         self.stop_loops = stop_loops
@@ -65,7 +68,13 @@ class Engine:
         vocabulary = loaded.tokenizer.get_vocab()
         self.markers = {marker: vocabulary[marker] for marker in MARKERS if marker in vocabulary}
         self._grammar: BoxGrammar | None = None
-        self._memory = Memory(loaded, TextDecoder(loaded.model), TensorCache(feature_bytes), TensorCache(prefix_bytes))
+        self._memory = Memory(
+            loaded,
+            Tower(loaded.model),
+            TextDecoder(loaded.model),
+            TensorCache(feature_bytes),
+            TensorCache(prefix_bytes),
+        )
         self._stamp = weight_stamp(loaded.model)
         self._batch = self.batch()
 
@@ -135,6 +144,7 @@ class Engine:
         stamp = weight_stamp(self.loaded.model)
         if stamp == self._stamp:
             return
+        self._memory.tower = Tower(self.loaded.model)
         self._memory.decoder = TextDecoder(self.loaded.model)
         self._memory.features.clear()
         self._memory.prefixes.clear()
