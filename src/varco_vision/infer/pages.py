@@ -174,6 +174,7 @@ def answer_dict(answer: Answer, size: tuple[int, int] | None = None) -> dict[str
         "stop_reason": answer.stop_reason,
         "confidence": round(answer.confidence, 4),
         "calibrated": list(answer.calibrated),
+        "check": answer.check,
         "image_tokens": answer.image_tokens,
         "new_tokens": answer.new_tokens,
         "prompt_tokens": answer.prompt_tokens,
