@@ -14,6 +14,7 @@ from varco_vision.synth.tables import TOPICS, Table, number_text
 
 ROW_WORDS = {
     "월": ("달", "언제입니까?"),
+    "달": ("달", "언제입니까?"),
     "학생": ("학생", "누구입니까?"),
     "도시": ("도시", "어디입니까?"),
     "도착역": ("도착역", "어디입니까?"),
@@ -76,9 +77,10 @@ def _counter(table: Table) -> str:
 
 def _ranks(made: Picture, table: Table, rng: random.Random) -> None:
     word, ask = ROW_WORDS.get(table.topic.row_ko, (table.topic.row_ko, "무엇입니까?"))
-    if len(table.names) < 4:
+    compared = [k for k, column in enumerate(table.columns) if column.ranked]
+    if len(table.names) < 4 or not compared:
         return
-    c = rng.randrange(len(table.columns))
+    c = rng.choice(compared)
     column = table.columns[c]
     up = rng.random() < 0.5
     high = (column.up if up else column.down)[0]
@@ -177,7 +179,7 @@ def _chart_kind(made: Picture, chart: Chart, rng: random.Random) -> None:
 
 
 def _of(chart: Chart, s: int, k: int) -> str:
-    return f"{chart.names[k]}의 {chart.series[s]}" if chart.series else chart.names[k]
+    return f"{chart.series[s]}의 {chart.names[k]}" if chart.series else chart.names[k]
 
 
 def _chart_ranks(made: Picture, chart: Chart, rng: random.Random, s: int) -> None:

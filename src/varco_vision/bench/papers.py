@@ -44,7 +44,8 @@ def _fresh(key: str, doc: Document) -> Callable[[random.Random], str] | None:
         texts = s.EVENTS if doc.kind == "notice" else s.HEADLINES
         return lambda rng: s.sentence(rng, texts, ko, SPLIT)
     if key in ("date", "birthday"):
-        return lambda rng: strings.date_text(rng, strings.day(rng), ko)
+        draw = strings.day if key == "date" else strings.birthday
+        return lambda rng: strings.date_text(rng, draw(rng), ko)
     if key == "time":
         return lambda rng: strings.time_text(rng, ko)
     if key == "target":

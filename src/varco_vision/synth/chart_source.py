@@ -8,6 +8,7 @@ from dataclasses import fields
 from typing import Any
 
 from varco_vision.markup import Chars, Object, write
+from varco_vision.synth import strings
 from varco_vision.synth.asking import QA, YES_NO, Asked, Asks, Made, as_list, both, readable, relative
 from varco_vision.synth.charts import KIND_NAMES, Chart, ChartConfig, chart
 from varco_vision.synth.korean import josa
@@ -30,15 +31,16 @@ class ChartBook:
         return self.speaker.say(self.rng, wording, lang, **values)
 
     def number(self, value: int, lang: str) -> str:
-        unit = self.chart.unit(lang)
-        return f"{value}{'' if unit in '%명개점' else ' '}{unit}"
+        return strings.measured(str(value), self.chart.unit(lang))
 
     def _of(self, lang: str, s: int, k: int) -> str:
-        """A value in words: "3월", "본점의 3월"; "Mar", "Main store in Mar"."""
-        ch = self.chart
-        if not ch.series:
-            return ch.names[k]
-        return f"{ch.names[k]}의 {ch.series[s]}" if lang == "ko" else f"{ch.series[s]} for {ch.names[k]}"
+        """A value in words: "3월", "본점의 3월"; "Mar", "Main store for Mar"."""
+        return self._named(lang, self.chart.names[k], self.chart.series[s] if self.chart.series else "")
+
+    def _named(self, lang: str, name: str, series: str) -> str:
+        if not series:
+            return name
+        return f"{series}의 {name}" if lang == "ko" else f"{series} for {name}"
 
     def kind(self, lang: str) -> QA:
         i = 0 if lang == "ko" else 1
@@ -112,7 +114,8 @@ class ChartBook:
         if ch.values[s][a] < ch.values[s][b]:
             a, b = b, a
         value = ch.values[s][a] - ch.values[s][b]
-        column = ch.series[s] if ch.series else {"ko": "값", "en": "value"}[lang]
+        value_word = {"ko": "값", "en": "value"}[lang]
+        column = f"{ch.series[s]} {value_word}" if ch.series else value_word
         text = self.say(t.DIFFERENCE, lang, a=ch.names[a], b=ch.names[b], column=column)
         wrong = tuple(self.number(v, lang) for v in (value + 1, value + 10, ch.values[s][a]))
         return QA("vqa", "chart_difference", lang, text, self.number(value, lang), {"value": value}, wrong)
@@ -127,11 +130,7 @@ class ChartBook:
         return QA("vqa", "chart_trend", lang, text, yes if rose else no, {"present": rose}, (no if rose else yes,))
 
     def bar_where(self, lang: str, mark: dict[str, Any]) -> QA:
-        name = (
-            mark["name"]
-            if not mark["series"]
-            else (f"{mark['name']}의 {mark['series']}" if lang == "ko" else f"{mark['series']} for {mark['name']}")
-        )
+        name = self._named(lang, mark["name"], mark["series"])
         phrase = f"{name} 막대" if lang == "ko" else f"bar of {name}"
         box = relative(mark["box"], self.size)
         text = "<gro>\n" + self.say(t.FIELD_WHERE, lang, field=phrase).replace("적힌", "그려진").replace("적혀", "그려져").replace("쓰여", "그려져").replace("문서", "그래프").replace("written", "drawn").replace("on the page", "in the chart")  # fmt: skip
@@ -158,9 +157,7 @@ class ChartBook:
         best, least = row.index(max(row)), row.index(min(row))
         if lang == "ko":
             said = [f"'{title}'{josa(title, '을/를')} 나타낸 {name}입니다."]
-            said += (
-                [f"{ch.theme.among[0]}{josa(ch.theme.among[0], '은/는')} {', '.join(ch.names)}입니다."] if long else []
-            )
+            said += [f"{', '.join(ch.names)}의 값을 보여 줍니다."] if long else []
             if long and not ch.series:
                 said.append(f"값이 가장 큰 것은 {ch.names[best]}, 가장 작은 것은 {ch.names[least]}입니다.")
         else:

@@ -41,8 +41,8 @@ class Theme:
 
 
 THEMES = (
-    Theme("월별 매출", "Monthly Sales", "만 원", "thousand won", 10, 98, ("월", "month", "months"), "months", (("본점", "Main store"), ("분점", "Branch"), ("온라인", "Online"))),
-    Theme("월별 방문자 수", "Visitors by Month", "명", "people", 20, 400, ("월", "month", "months"), "months", (("어른", "Adults"), ("어린이", "Children"))),
+    Theme("월별 매출", "Monthly Sales", "백만 원", "million won", 10, 98, ("달", "month", "months"), "months", (("본점", "Main store"), ("분점", "Branch"), ("온라인", "Online"))),
+    Theme("월별 방문자 수", "Visitors by Month", "명", "people", 20, 400, ("달", "month", "months"), "months", (("어른", "Adults"), ("어린이", "Children"))),
     Theme("도시별 강수량", "Rainfall by City", "mm", "mm", 10, 290, ("도시", "city", "cities"), "places", (("여름", "Summer"), ("겨울", "Winter"))),
     Theme("과목별 점수", "Scores by Subject", "점", "points", 35, 100, ("과목", "subject", "subjects"), "subjects", (("1반", "Class 1"), ("2반", "Class 2"), ("3반", "Class 3"))),
     Theme("좋아하는 운동", "Favorite Sports", "명", "people", 3, 40, ("운동", "sport", "sports"), "sports", (("남학생", "Boys"), ("여학생", "Girls"))),
@@ -213,7 +213,8 @@ def _draw(rng: random.Random, config: ChartConfig, made: Chart) -> None:
         if made.kind != "pie" and "(" not in axes.get_title():
             (axes.set_xlabel if made.kind == "barh" else axes.set_ylabel)(unit)
         if made.series:
-            axes.legend(loc=look.choice(("upper right", "upper left", "best")), framealpha=0.9)
+            place = look.choice(("upper right", "upper left", "best"))
+            axes.legend(loc=place if made.kind in ("grouped", "stacked") else "best", framealpha=0.9)
         for text in figure.findobj(Text):
             factor = 1.25 if text is axes.title else 1.0
             text.set_fontproperties(FontProperties(fname=font, size=px * factor * 72 / _DPI))
@@ -290,6 +291,9 @@ def _plot(
                     axes.annotate(str(value), (i, value), xytext=(0, 6), textcoords="offset points", ha="center")
         axes.set_xticks(range(k), made.names)
         axes.margins(y=0.2)
+        if made.series:  # room for the legend above the marks
+            low, high = axes.get_ylim()
+            axes.set_ylim(low, high + 0.3 * (high - low))
     if made.kind == "barh":
         axes.set_xlim(0, axes.get_xlim()[1] * 1.12)
     elif made.kind not in ("line", "scatter"):

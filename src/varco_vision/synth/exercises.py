@@ -189,7 +189,7 @@ def count_one(rng: random.Random, say: Say, lang: str, split: str) -> Question:
     )
     letter = rng.choice(word)
     n = word.count(letter)
-    unit = "개" if lang == "ko" else ""
+    unit = "번" if lang == "ko" else ""
     values = quoted(word)
     values["topic"], values["subject"] = quoted(letter)["topic"], quoted(letter)["subject"]
     return Question(
@@ -284,12 +284,18 @@ _TALK = {
         (("Hello, my name is {name}.", "Hi, I am {name}."), "Hello, {name}. Nice to meet you. How can I help you?"),
         (("Thank you for your help.", "Thanks a lot!"), "You are welcome. I am glad I could help."),
         (("I am going to {place} today.", "I am leaving for {place}."), "You are going to {place}. Have a good time!"),
-        (("I am learning about the {thing}.", "I started to study the {thing}."), "Learning about the {thing} sounds interesting. Keep at it!"),
+        (("I am learning {thing}.", "I have just started to learn {thing}."), "Learning {thing} sounds interesting. Keep at it!"),
         (("I have an exam tomorrow and I am worried.", "I am nervous about my exam."), "That sounds stressful. Get some rest and take it calmly; you will do well."),
         (("I am going to bed now.", "Time for me to sleep."), "Good night. Sweet dreams."),
         (("Who are you?", "What are you?"), "I am an AI assistant that understands pictures and text together."),
         (("I feel sad today.", "I am not feeling well today."), "I am sorry to hear that. Would you like to tell me what happened?"),
     ),
+}  # fmt: skip
+
+
+_LEARNT = {
+    "ko": ("수영", "피아노", "요가", "서예", "바둑", "기타", "한문", "중국어", "프랑스어", "요리", "뜨개질", "사진", "춤", "배드민턴", "도자기", "첼로"),
+    "en": ("Korean", "French", "chess", "yoga", "the piano", "the guitar", "cooking", "knitting", "pottery", "the cello", "calligraphy", "photography", "badminton", "how to swim"),
 }  # fmt: skip
 
 
@@ -305,7 +311,7 @@ def dialogue(rng: random.Random, say: Say, lang: str, split: str) -> Question:
     values = {
         "name": strings.person(rng, lang, split),
         "place": rng.choice(strings.PLACES[lang]),
-        "thing": rng.choice(NOUNS if lang == "ko" else ENGLISH_WORDS),
+        "thing": rng.choice(_LEARNT[lang]),
     }
     others = tuple(fill(a, **values) for _, a in _TALK[lang] if a != answer)
     return Question(

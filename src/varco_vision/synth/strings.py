@@ -55,6 +55,12 @@ GOODS = {  # name ko, name en, usual price in won
     "market": (("우유", "Milk", 2800), ("달걀", "Eggs", 6900), ("식빵", "Bread", 3200), ("두부", "Tofu", 1900), ("사과", "Apples", 7900), ("바나나", "Bananas", 3900), ("라면", "Ramen", 4200), ("생수", "Water", 1100), ("휴지", "Tissue", 8900), ("치약", "Toothpaste", 2900), ("비누", "Soap", 2400), ("감자", "Potatoes", 3300), ("양파", "Onions", 2700), ("참치캔", "Canned Tuna", 3100), ("요구르트", "Yogurt", 3600), ("오렌지주스", "Orange Juice", 4400)),
     "stationery": (("공책", "Notebook", 1500), ("연필", "Pencil", 500), ("볼펜", "Pen", 1200), ("지우개", "Eraser", 700), ("가위", "Scissors", 2500), ("풀", "Glue", 1000), ("색종이", "Colored Paper", 1800), ("자", "Ruler", 900), ("필통", "Pencil Case", 5500), ("스케치북", "Sketchbook", 3500)),
 }  # fmt: skip
+TRADES = {  # which shops sell which goods
+    "cafe": {"ko": ("카페", "다방", "찻집"), "en": ("Cafe", "Coffee", "Tea House")},
+    "food": {"ko": ("식당", "분식", "국밥", "밥상"), "en": ("Diner", "Kitchen", "Restaurant")},
+    "market": {"ko": ("슈퍼", "편의점", "마트"), "en": ("Grocery", "Market", "Mini Mart")},
+    "stationery": {"ko": ("문구점", "문구", "화방"), "en": ("Stationery", "Paper Shop", "Art Supplies")},
+}
 SIGNS = {
     "ko": ("출입 금지", "주차 금지", "금연", "영업 중", "준비 중", "정기 휴무", "화장실", "비상구", "입구", "출구", "당기세요", "미세요", "공사 중", "미끄럼 주의", "관계자 외 출입 금지", "어린이 보호 구역", "무단 횡단 금지", "신발을 벗어 주세요", "음식물 반입 금지", "촬영 금지", "24시간 영업", "임대 문의", "할인 판매", "신메뉴 출시", "오늘의 추천", "포장 가능", "배달 환영", "분리 배출", "개 조심", "천천히", "버스 정류장", "주차장 입구", "안내 데스크", "엘리베이터 점검 중", "머리 조심", "쓰레기를 버리지 마세요"),
     "en": ("NO PARKING", "NO SMOKING", "OPEN", "CLOSED", "EXIT", "ENTRANCE", "PUSH", "PULL", "WET FLOOR", "KEEP OUT", "STAFF ONLY", "SALE", "FREE WIFI", "PLEASE WAIT", "NO PHOTOS", "LOST AND FOUND", "BUS STOP", "TAKE OUT", "HELP WANTED", "FOR RENT", "SLOW", "DANGER", "FIRE EXIT", "WELCOME", "NEW MENU", "MIND THE STEP"),
@@ -102,10 +108,11 @@ def person(rng: random.Random, lang: str, split: str) -> str:
     return _until(lambda: f"{rng.choice(FIRST_EN)} {rng.choice(LAST_EN)}", "person", split)
 
 
-def shop(rng: random.Random, lang: str, split: str) -> str:
-    """A shop's name: 한빛약국, Sunny Bakery."""
+def shop(rng: random.Random, lang: str, split: str, trade: str | None = None) -> str:
+    """A shop's name: 한빛약국, Sunny Bakery; with `trade`, of one that sells those `GOODS`."""
     space = "" if lang == "ko" else " "
-    return _until(lambda: rng.choice(SHOP_FIRST[lang]) + space + rng.choice(SHOPS[lang]), "shop", split)
+    kinds = TRADES[trade][lang] if trade else SHOPS[lang]
+    return _until(lambda: rng.choice(SHOP_FIRST[lang]) + space + rng.choice(kinds), "shop", split)
 
 
 def address(rng: random.Random, lang: str, split: str) -> str:
@@ -127,6 +134,11 @@ def phone(rng: random.Random) -> str:
 
 def day(rng: random.Random) -> datetime.date:
     return datetime.date(2015, 1, 1) + datetime.timedelta(days=rng.randrange(365 * 15))
+
+
+def birthday(rng: random.Random) -> datetime.date:
+    """A day on which somebody who signs a form may have been born."""
+    return datetime.date(1948, 1, 1) + datetime.timedelta(days=rng.randrange(365 * 64))
 
 
 def date_text(rng: random.Random, when: datetime.date, lang: str) -> str:
@@ -155,6 +167,12 @@ def won(amount: int, lang: str = "ko", sign: bool = False) -> str:
     """12,000원 or ₩12,000; in English 12,000 won."""
     digits = f"{amount:,}"
     return f"₩{digits}" if sign else f"{digits}원" if lang == "ko" else f"{digits} won"
+
+
+def measured(number: str, unit: str) -> str:
+    """A number with its unit: Korean units and % stand without a space ("1,234천 원", "12%"), others with one ("12 km")."""
+    close = not unit or unit[0] == "%" or "가" <= unit[0] <= "힣"
+    return f"{number}{'' if close else ' '}{unit}"
 
 
 @dataclass(frozen=True)

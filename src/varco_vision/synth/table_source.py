@@ -8,6 +8,7 @@ from dataclasses import fields
 from typing import Any
 
 from varco_vision.markup import Object, write
+from varco_vision.synth import strings
 from varco_vision.synth.asking import QA, Asked, Asks, Made, as_list, both, readable, relative
 from varco_vision.synth.korean import josa
 from varco_vision.synth.phrasing import Speaker
@@ -20,9 +21,7 @@ OPTIONS = tuple(f.name for f in fields(TableConfig) if f.name != "split")
 
 def with_unit(value: float, column: Column, lang: str) -> str:
     """A computed value as an answer: "1,234원", "12.5 km"."""
-    unit = column.unit(lang)
-    text = number_text(value, column.step)
-    return text if not unit else f"{text}{'' if unit in '%원점명개분초' else ' '}{unit}"
+    return strings.measured(number_text(value, column.step), column.unit(lang))
 
 
 class TableBook:
@@ -38,7 +37,7 @@ class TableBook:
 
     def _row(self, lang: str) -> dict[str, str]:
         topic = self.table.topic
-        return {"row": topic.row_ko if lang == "ko" else topic.row_en, "rows": topic.rows_en, "unit": topic.counter}
+        return {"row": topic.said if lang == "ko" else topic.row_en, "rows": topic.rows_en, "unit": topic.counter}
 
     def cell(self, lang: str, r: int, c: int) -> QA:
         tb = self.table
@@ -165,19 +164,27 @@ class TableBook:
         tb = self.table
         topic, n = tb.topic, len(tb.names)
         heads = [c.name(lang) for c in tb.columns]
+        titled = bool(tb.title_words)  # only what is written is quoted
         if lang == "ko":
             listed = ", ".join(heads)
+            rows = f"{n}개월" if topic.said == "달" else f"{topic.said} {n}{topic.counter}"
             said = [
-                f"{topic.ko}{josa(topic.ko, '을/를')} 보여 주는 표입니다.",
-                f"{topic.row_ko} {n}{topic.counter}의 {listed}{josa(listed, '이/가')} 적혀 있습니다.",
+                f"제목이 '{tb.title}'인 표입니다." if titled else "표입니다.",
+                f"{rows}의 {listed}{josa(listed, '이/가')} 적혀 있습니다.",
             ]
         else:
-            said = [f"This is a table titled '{topic.en}'.", f"It gives the {', '.join(heads)} of {n} {topic.rows_en}."]
+            listed = " and ".join([", ".join(heads[:-1]), heads[-1]] if len(heads) > 1 else heads)
+            said = [
+                f"This is a table titled '{tb.title}'." if titled else "This is a table.",
+                f"It gives the {listed} of {n} {topic.rows_en}.",
+            ]
         for c, column in enumerate(tb.columns if long else []):
+            if not column.ranked:
+                continue
             best = max(range(n), key=lambda r: tb.values[r][c])
             if lang == "ko":
                 said.append(
-                    f"{column.ko}{josa(column.ko, '이/가')} 가장 {column.up[0]} {topic.row_ko}{josa(topic.row_ko, '은/는')} {tb.names[best]}입니다."
+                    f"{column.ko}{josa(column.ko, '이/가')} 가장 {column.up[0]} {topic.said}{josa(topic.said, '은/는')} {tb.names[best]}입니다."
                 )
             else:
                 said.append(f"The {topic.row_en} with the highest {column.en} is {tb.names[best]}.")
@@ -201,11 +208,12 @@ class TableBook:
             "reason": [],
         }
         for c in range(len(tb.columns)):
-            for up in (True, False):
+            for up in (True, False) if tb.columns[c].ranked else ():
                 asks["reason"] += both(lambda lang, c=c, up=up: self.most(lang, c, up))
             if "temperature" not in tb.columns[c].en and "%" not in tb.columns[c].unit_en:
                 asks["reason"] += both(lambda lang, c=c: self.total(lang, c))
-            asks["reason"] += both(lambda lang, c=c: self.count_if(lang, c))
+            if tb.columns[c].ranked:
+                asks["reason"] += both(lambda lang, c=c: self.count_if(lang, c))
             for _ in range(3):
                 a, b = rng.sample(range(len(tb.names)), 2)
                 if readable(tb.names[a]) and readable(tb.names[b]):

@@ -20,7 +20,10 @@ STYLES = ("digital", "hand")
 
 @dataclass(frozen=True)
 class Column:
-    """A column of values: names in both languages, unit, range and step; `ups` and `downs` are the words for more and less."""
+    """A column of values: names in both languages, unit, range and step; `up` and `down` are the words for most and least.
+
+    Both are empty for changes, of which it is not clear whether -5 is more than 2: they are not compared.
+    """
 
     ko: str
     en: str
@@ -37,6 +40,11 @@ class Column:
 
     def unit(self, lang: str) -> str:
         return self.unit_ko if lang == "ko" else self.unit_en
+
+    @property
+    def ranked(self) -> bool:
+        """Whether values are asked to be compared."""
+        return bool(self.up[0])
 
 
 @dataclass(frozen=True)
@@ -56,19 +64,25 @@ class Topic:
         """How Korean counts the rows."""
         return "명" if self.names == "people" else "개"
 
+    @property
+    def said(self) -> str:
+        """What Korean calls a row in a sentence; months stand under the head 월 and are called 달."""
+        return "달" if self.names == "months" else self.row_ko
 
-_MANY, _HIGH, _PRICE = (
+
+_MANY, _HIGH, _PRICE, _SIGNED = (
     (("많은", "highest"), ("적은", "lowest")),
     (("높은", "highest"), ("낮은", "lowest")),
     (("비싼", "highest"), ("싼", "lowest")),
+    (("", ""), ("", "")),
 )
 TOPICS = (
     Topic("도시별 인구와 면적", "Population and Area of Cities", "도시", "city", "cities", "places", (
-        Column("인구", "population", "만 명", "thousand", 8, 970, 1, *_MANY), Column("면적", "area", "km²", "km²", 30, 900, 1, ("넓은", "highest"), ("좁은", "lowest")),
+        Column("인구", "population", "천 명", "thousand", 8, 970, 1, *_MANY), Column("면적", "area", "km²", "km²", 30, 900, 1, ("넓은", "highest"), ("좁은", "lowest")),
         Column("학교 수", "number of schools", "개", "", 5, 300, 1, *_MANY), Column("인구 증감률", "population change", "%", "%", -9, 9, 0.1, *_HIGH))),
     Topic("월별 매출", "Monthly Sales", "월", "month", "months", "months", (
-        Column("매출액", "revenue", "만 원", "thousand won", 100, 9900, 10, *_HIGH), Column("비용", "cost", "만 원", "thousand won", 100, 7000, 10, *_HIGH),
-        Column("손님 수", "number of visitors", "명", "", 20, 900, 1, *_MANY), Column("순이익", "net profit", "만 원", "thousand won", -900, 2500, 10, *_HIGH))),
+        Column("매출액", "revenue", "천 원", "thousand won", 100, 9900, 10, *_HIGH), Column("비용", "cost", "천 원", "thousand won", 100, 7000, 10, *_HIGH),
+        Column("손님 수", "number of visitors", "명", "", 20, 900, 1, *_MANY), Column("순이익", "net profit", "천 원", "thousand won", -900, 2500, 10, *_HIGH))),
     Topic("기온과 강수량", "Weather by City", "도시", "city", "cities", "places", (
         Column("최고 기온", "maximum temperature", "℃", "°C", -2, 37, 0.1, *_HIGH), Column("최저 기온", "minimum temperature", "℃", "°C", -19, 22, 0.1, *_HIGH),
         Column("강수량", "rainfall", "mm", "mm", 0, 300, 1, *_MANY), Column("습도", "humidity", "%", "%", 20, 95, 1, *_HIGH))),
@@ -77,14 +91,17 @@ TOPICS = (
         Column("영어 점수", "English score", "점", "", 35, 100, 1, *_HIGH), Column("과학 점수", "science score", "점", "", 30, 100, 1, *_HIGH))),
     Topic("상품 재고", "Stock of Goods", "상품", "product", "products", "goods", (
         Column("단가", "unit price", "원", "won", 500, 15000, 100, *_PRICE), Column("재고", "stock", "개", "", 0, 400, 1, *_MANY),
-        Column("판매량", "sales", "개", "", 0, 300, 1, *_MANY), Column("재고 증감", "change in stock", "개", "", -80, 80, 1, *_HIGH))),
+        Column("판매량", "sales", "개", "", 0, 300, 1, *_MANY), Column("재고 증감", "change in stock", "개", "", -80, 80, 1, *_SIGNED))),
     Topic("열차 요금과 거리", "Train Fares", "도착역", "destination", "destinations", "places", (
         Column("거리", "distance", "km", "km", 20, 480, 1, ("먼", "highest"), ("가까운", "lowest")), Column("소요 시간", "travel time", "분", "min", 20, 320, 1, ("긴", "highest"), ("짧은", "lowest")),
         Column("요금", "fare", "원", "won", 2000, 62000, 100, *_PRICE))),
     Topic("체력 측정 결과", "Fitness Test", "학생", "student", "students", "people", (
         Column("키", "height", "cm", "cm", 140, 189, 0.1, ("큰", "highest"), ("작은", "lowest")), Column("몸무게", "weight", "kg", "kg", 38, 92, 0.1, ("무거운", "highest"), ("가벼운", "lowest")),
-        Column("달리기 기록", "running time", "초", "s", 6.8, 11.9, 0.1, ("느린", "highest"), ("빠른", "lowest")), Column("체중 변화", "weight change", "kg", "kg", -5, 5, 0.1, *_HIGH))),
+        Column("달리기 기록", "running time", "초", "s", 6.8, 11.9, 0.1, ("느린", "highest"), ("빠른", "lowest")), Column("체중 변화", "weight change", "kg", "kg", -5, 5, 0.1, *_SIGNED))),
 )  # fmt: skip
+# of each row, the first is at least the second; columns of which a table must not show all, since one follows from the others
+_ABOVE = (("maximum temperature", "minimum temperature"), ("revenue", "net profit"))
+_TIED = {"revenue", "cost", "net profit"}
 
 
 @dataclass(frozen=True)
@@ -186,11 +203,9 @@ def content(rng: random.Random, config: TableConfig) -> Table:
     layout = rng.choice(layout_names(config.split))
     names = _row_names(rng, topic, lang, rng.randint(*config.rows), config.split)
     columns = rng.sample(topic.columns, min(len(topic.columns), rng.randint(*config.columns)))
-    values: list[list[float]] = [[0.0] * len(columns) for _ in names]
-    for c, column in enumerate(columns):
-        steps = round((column.high - column.low) / column.step)
-        for r, k in enumerate(rng.sample(range(steps + 1), len(names))):
-            values[r][c] = round(column.low + k * column.step, 1)
+    if {c.en for c in columns} >= _TIED:
+        columns = [c for c in columns if c.en != "cost"]
+    values = _values(rng, columns, len(names))
     texts = [[number_text(v, c.step) for v, c in zip(row, columns, strict=True)] for row in values]
     table = Table(
         topic,
@@ -206,6 +221,19 @@ def content(rng: random.Random, config: TableConfig) -> Table:
     )
     _cells(rng, config, table)
     return table
+
+
+def _values(rng: random.Random, columns: list[Column], rows: int) -> list[list[float]]:
+    """Numbers by row and column: all different within a column, and possible side by side (`_ABOVE`)."""
+    places = {c.en: k for k, c in enumerate(columns)}
+    pairs = [(places[a], places[b]) for a, b in _ABOVE if a in places and b in places]
+    while True:
+        drawn: list[list[float]] = []
+        for column in columns:
+            steps = round((column.high - column.low) / column.step)
+            drawn.append([round(column.low + k * column.step, 1) for k in rng.sample(range(steps + 1), rows)])
+        if all(high >= low for a, b in pairs for high, low in zip(drawn[a], drawn[b], strict=True)):
+            return [list(row) for row in zip(*drawn, strict=True)]
 
 
 def _cells(rng: random.Random, config: TableConfig, table: Table) -> None:
@@ -243,8 +271,8 @@ def _cells(rng: random.Random, config: TableConfig, table: Table) -> None:
         for c, column in enumerate(table.columns):
             text = table.texts[r][c].replace("-", sign)
             unit = column.unit(table.lang)
-            if unit and not units_in_head:
-                text += ("" if unit in "%원점명개분초" else " ") + unit
+            if not units_in_head:
+                text = strings.measured(text, unit)
             table.texts[r][c] = text
             cells.append(Cell(top + r, left + 1 + c, 1, 1, text, table.values[r][c]))
         if dated:

@@ -12,13 +12,14 @@ from varco_vision.synth.documents.base import FIELD_NAMES, Check, Document, Fiel
 from varco_vision.synth.typeset import HAND, drawable, faces, pick_face
 
 
-def _goods(rng: random.Random, lang: str, count: int, split: str) -> list[tuple[str, int]]:
-    """Names and prices of one trade; each name belongs to the split."""
+def _goods(rng: random.Random, lang: str, count: int, split: str) -> tuple[str, list[tuple[str, int]]]:
+    """A shop with names and prices of what it sells; shop and names belong to the split."""
     index = 0 if lang == "ko" else 1
-    trades = [[g for g in goods if strings.belongs("goods", g[0], split)] for goods in strings.GOODS.values()]
-    trade = rng.choice([t for t in trades if len(t) > 1])
-    chosen = rng.sample(trade, min(count, len(trade)))
-    return [(g[index], max(100, round(g[2] * rng.uniform(0.8, 1.3) / 100) * 100)) for g in chosen]
+    sold = {k: [g for g in goods if strings.belongs("goods", g[0], split)] for k, goods in strings.GOODS.items()}
+    trade = rng.choice([k for k, goods in sold.items() if len(goods) > 1])
+    chosen = rng.sample(sold[trade], min(count, len(sold[trade])))
+    prices = [(g[index], max(100, round(g[2] * rng.uniform(0.8, 1.3) / 100) * 100)) for g in chosen]
+    return strings.shop(rng, lang, split, trade), prices
 
 
 def receipt(rng: random.Random, doc: Document, split: str, text_px: tuple[int, int]) -> None:
@@ -35,7 +36,8 @@ def receipt(rng: random.Random, doc: Document, split: str, text_px: tuple[int, i
     )
     flow.leading = look.uniform(1.3, 1.5)
     ko = doc.lang == "ko"
-    flow.titled("store", strings.shop(rng, doc.lang, split), look.uniform(1.2, 1.7), "middle")
+    store, rows = _goods(rng, doc.lang, rng.randint(2, 7), split)
+    flow.titled("store", store, look.uniform(1.2, 1.7), "middle")
     if look.random() < 0.6:
         flow.fact(
             "business",
@@ -45,7 +47,6 @@ def receipt(rng: random.Random, doc: Document, split: str, text_px: tuple[int, i
     flow.fact("phone", strings.phone(rng), "전화" if ko else "Tel")
     flow.fact("date", strings.date_text(rng, strings.day(rng), doc.lang), "날짜" if ko else "Date")
     flow.rule(dashed=look.random() < 0.6)
-    rows = _goods(rng, doc.lang, rng.randint(2, 7), split)
     columns = _columns(flow, ("품목", "단가", "수량", "금액") if ko else ("Item", "Price", "Qty", "Amount"))
     flow.rule(dashed=look.random() < 0.6)
     total = 0
@@ -141,15 +142,12 @@ def price_list(rng: random.Random, doc: Document, split: str, text_px: tuple[int
     flow = Flow(doc, rng, split, round(image.width * look.uniform(0.07, 0.13)), rng.randint(*text_px), colour)
     flow.leading = look.uniform(1.5, 1.9)
     ko = doc.lang == "ko"
-    flow.titled("store", strings.shop(rng, doc.lang, split), look.uniform(1.5, 2.1), "middle")
-    flow.line(
-        look.choice(("메뉴", "가격표", "차림표")) if ko else look.choice(("Menu", "Price List", "Prices")),
-        "head",
-        align="middle",
-    )
+    store, goods = _goods(rng, doc.lang, rng.randint(3, 10), split)
+    flow.titled("store", store, look.uniform(1.5, 2.1), "middle")
+    flow.line("가격표" if ko else look.choice(("Price List", "Prices")), "head", align="middle")
     flow.rule(colour=colour)
     sign = look.random() < 0.25
-    for name, price in _goods(rng, doc.lang, rng.randint(3, 10), split):
+    for name, price in goods:
         text = strings.won(price, doc.lang, sign) if ko or sign else f"{price:,}"
         if not flow.has_room() or not _row(flow, [flow.right], (name, text), f"item:{len(doc.items)}:"):
             continue
@@ -183,7 +181,7 @@ def form(rng: random.Random, doc: Document, split: str, text_px: tuple[int, int]
     values = {
         "number": f"{rng.randint(2020, 2029)}-{rng.randint(1, 9999):04d}",
         "name": strings.person(rng, doc.lang, split),
-        "birthday": strings.date_text(rng, strings.day(rng), doc.lang),
+        "birthday": strings.date_text(rng, strings.birthday(rng), doc.lang),
         "phone": strings.phone(rng),
         "address": strings.address(rng, doc.lang, split),
     }

@@ -119,13 +119,14 @@ def article(rng: random.Random, doc: Document, split: str, text_px: tuple[int, i
     flow.rule()
     top, gutter = flow.y, flow.size * look.uniform(1.0, 1.6)
     column = (flow.width - gutter) / 2
-    bodies = []
+    bodies, used = [], set[str]()
+    most = min(8, len(strings.own("sentence", s.ARTICLE[doc.lang], split)) // 2)
     for k in range(2):
         flow.left = margin + k * (column + gutter)
         flow.right = flow.left + column
         flow.y = top
         rows = max(1, int((flow.bottom - flow.y) / (flow.size * flow.leading)))
-        bodies.append(flow.paragraph(s.passage(rng, s.ARTICLE, doc.lang, split, min(8, max(2, rows // 3)))))
+        bodies.append(flow.paragraph(s.passage(rng, s.ARTICLE, doc.lang, split, min(most, max(2, rows // 3)), used)))
     if look.random() < 0.5:
         x = round(margin + column + gutter / 2)
         ImageDraw.Draw(doc.sheet.image).line((x, top, x, flow.bottom), fill=(150, 150, 150))

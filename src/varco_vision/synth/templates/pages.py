@@ -328,8 +328,8 @@ CHART_COUNT = wording(
 TREND = wording(
     "trend",
     """
-    {series|은/는} {first}에서 {last|으로/로} 가면서 늘었는지 줄었는지 알려<줘>
-    {first|과/와} {last|을/를} 비교하면 {series|은/는} 늘었는지 줄었는지 말해<줘>
+    {series|은/는} {first}에서 {last|으로/로} 가면서 늘었다고 할 수 <있?>
+    {first|과/와} {last|을/를} 비교하면 {series|이/가} 늘었는지 말해<줘>
     {first}에 견주어 {last}의 {series|이/가} 늘었는지 알려<줘>
     {series|은/는} {first}부터 {last}까지 늘었다고 할 수 <있?>
     {last}의 {series|이/가} {first}보다 늘었다고 볼 수 <있?>

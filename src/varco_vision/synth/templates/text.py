@@ -254,11 +254,11 @@ COUNT_ONE = wording(
     "count_one_letter",
     """
     '{word}'에는 '{letter}'{subject} 몇 번 나오는지 세어<줘>
-    '{word}'에 '{letter}'{subject} 몇 개 <있?>
-    '{word}'에서 '{letter}'의 수를 세어<줘>
+    '{word}'에 '{letter}'{subject} 몇 번 들어 <있?>
+    '{word}'에서 '{letter}'{subject} 몇 번 쓰였는지 세어<줘>
     '{word}'{object} 쓸 때 '{letter}'{topic} 몇 번 들어가는지 알려<줘>
-    '{word}' 안에 '{letter}'{subject} 몇 개 들어 <있?>
-    '{word}'에 나오는 '{letter}'의 개수를 말해<줘>
+    '{word}' 안에 '{letter}'{subject} 몇 번 나와 <있?>
+    '{word}'에 '{letter}'{subject} 나오는 횟수를 말해<줘>
     """,
     """
     How many times does '{letter}' occur in '{word}'?
