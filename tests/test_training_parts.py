@@ -235,3 +235,29 @@ def test_metrics_survive_a_torn_line(tmp_path: Path) -> None:
     log.step(1, {"loss": 0.5, "rate": {"tower": 1e-3}})
     log.close()
     assert [r["step"] for r in metrics.read(path)] == [0, 1]
+
+
+def test_the_first_number_of_a_box_weighs_more_and_nothing_else_does() -> None:
+    from types import SimpleNamespace
+
+    from varco_vision.train.tasks import AnswerTask
+
+    bbox, delim = 7, 8
+    batch = SimpleNamespace(
+        input_ids_RL=torch.tensor([[1, bbox, 3, delim, 5, 6]]),
+        sources_S=torch.tensor([0, 1, 2, 3]),
+        tasks=["grounding", "text"],
+        sequence_S=torch.tensor([0, 0, 0, 1]),
+    )
+    losses = torch.tensor([1.0, 2.0, 3.0, 4.0], requires_grad=True)
+    task = AnswerTask.__new__(AnswerTask)
+    task.soft, task.forward = None, lambda batch, soft: (losses, losses)
+    task.stage, task.openers = SimpleNamespace(box_start_weight=6.0), [bbox, delim]
+    total, details = task.sums(batch)
+    assert total.item() == 1 + 6 * 2 + 3 + 6 * 4
+    assert details["loss_grounding"][0] == 6 and details["loss_text"][0] == 4  # the told losses are the plain ones
+    assert torch.autograd.grad(total.sum(), losses)[0].tolist() == [1, 6, 1, 6]
+    task.openers = []
+    assert task.sums(batch)[0].item() == 10
+    with pytest.raises(InputError, match="box_start_weight"):
+        stage(box_start_weight=-1.0)

@@ -127,7 +127,8 @@ class StageRecipe:
 
     `learning_rates` overrides `learning_rate` for single parts. Rates rise over `warmup` steps and fall along a cosine to `final_rate` times
     the peak. `soft_numbers` is the standard deviation, in hundredths, of the label smoothing over neighbouring number
-    tokens (0: off). `micro_rows` rows go through the model at once. `workers` processes make the rows of each process.
+    tokens (0: off). `box_start_weight` multiplies the loss of the first number of every box, which alone says which of
+    several things is meant: the numbers behind it follow from it. `micro_rows` rows go through the model at once. `workers` processes make the rows of each process.
     What the other keys do stands in recipes/README.md and docs/training.md.
     """
 
@@ -140,6 +141,8 @@ class StageRecipe:
     max_tokens: int = 512
     max_views: int = 1_000_000
     lookahead: int = 8
+    split_groups: bool = False
+    order: Literal["random", "even"] = "random"
     workers: int = 0
     trainable: tuple[str, ...] = ()
     views: Literal["one", "anyres"] = "anyres"
@@ -155,6 +158,7 @@ class StageRecipe:
     clip: float = 1.0
     precision: Literal["float32", "bfloat16"] = "bfloat16"
     soft_numbers: float = 0.0
+    box_start_weight: float = 1.0
     beta: float = 0.1
     sft_weight: float = 0.0
     checkpoint_every: int = 200
@@ -178,6 +182,8 @@ class StageRecipe:
         where = f"stage '{self.name}'"
         if self.steps < 1 or self.rows < 1 or self.micro_rows < 1:
             raise InputError(f"{where}: steps, rows and micro_rows must be at least 1")
+        if self.box_start_weight <= 0:
+            raise InputError(f"{where}: box_start_weight must be above 0, found {self.box_start_weight}")
         unknown = (set(self.trainable) | set(self.learning_rates)) - set(PARTS)
         if unknown:
             raise InputError(f"{where}: unknown part {sorted(unknown)}; the parts are {', '.join(PARTS)}")

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers import PreTrainedModel
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from varco_vision.model.freeze import part_of, trained_parameters
 from varco_vision.model.packed import PADDING, PackedBatch
@@ -36,6 +36,7 @@ class AnswerTask:
         ids = number_ids(feed.tokenizer) if stage.soft_numbers else []
         rows = model.get_input_embeddings().weight.shape[0]
         self.soft = SoftNumbers(ids, stage.soft_numbers, rows) if ids else None
+        self.openers = _opener_ids(feed.tokenizer) if stage.box_start_weight != 1.0 else []
         self.flops = FlopCount(model)
         self.store: FeatureStore | None = None
 
@@ -57,7 +58,12 @@ class AnswerTask:
 
     def sums(self, batch: PackedBatch) -> tuple[Tensor, dict[str, tuple[Any, Any]]]:
         losses_S, _ = self.forward(batch, self.soft)
-        return losses_S.sum()[None], _by_task(losses_S.detach(), batch)
+        details = _by_task(losses_S.detach(), batch)
+        if self.openers:
+            before_S = batch.input_ids_RL.flatten()[batch.sources_S]
+            opens_S = torch.isin(before_S, torch.tensor(self.openers, device=before_S.device))
+            losses_S = losses_S * torch.where(opens_S, self.stage.box_start_weight, 1.0)
+        return losses_S.sum()[None], details
 
     def names(self, batch: PackedBatch) -> Sequence[str]:
         return batch.samples
@@ -81,6 +87,11 @@ class AnswerTask:
     @property
     def refused(self) -> list[str]:
         return self.feed.refused
+
+
+def _opener_ids(tokenizer: PreTrainedTokenizerBase) -> list[int]:
+    """Ids of the markers behind which a box begins."""
+    return [tokenizer.convert_tokens_to_ids(marker) for marker in ("<bbox>", "<delim>")]
 
 
 def load_of(batch: PackedBatch, flops: FlopCount, max_tokens: int) -> dict[str, float]:
