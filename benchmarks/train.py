@@ -1,6 +1,7 @@
 """Training side by side with the usual trainers, in one run: the same model, samples and machine.
 
     python benchmarks/train.py [--pictures 12] [--questions 4] [--repeats 3] [--out benchmarks/results]
+                               [--peers-python PYTHON] [--nanovlm CHECKOUT]
 
 Contenders, each in a process of its own, in turn, one thread:
   ours          packed rows, pictures shared by their questions, loss at supervised positions only
@@ -8,7 +9,14 @@ Contenders, each in a process of its own, in turn, one thread:
   trainer       transformers' Trainer, padded batches; the batch size of --batches that suits it best is taken
   grouped       the same, batches of like length
   ours-dpo      preference pairs, both answers behind one picture, reference computed before
-  trl-dpo       TRL's DPOTrainer on the same pairs (needs `pip install trl`; left out, and said so, without it)
+  trl-dpo       TRL's DPOTrainer on the same pairs
+  ours-bf16     as ours, under bfloat16 autocast, which nanoVLM's loop fixes
+  nanovlm       nanoVLM's own loop on a model of the same sizes (train_nanovlm.py)
+
+Peers run under --peers-python, the python of an environment outside this repository:
+    python -m venv /tmp/peers && /tmp/peers/bin/pip install -c constraints.txt -e . trl datasets
+    git clone https://github.com/huggingface/nanoVLM /tmp/nanoVLM
+What cannot run is left out, and the result says why.
 
 The model is random: small tower and language model, and a head over --vocabulary words as large as Qwen's. Samples a CPU second
 are compared: on a busy machine they are steadier than seconds. Memory is the process' peak over what it held before its
@@ -32,7 +40,8 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-SFT, DPO = ("ours", "ours-apart", "trainer", "grouped"), ("ours-dpo", "trl-dpo")
+SFT, DPO = ("ours", "ours-apart", "trainer", "grouped", "ours-bf16", "nanovlm"), ("ours-dpo", "trl-dpo")
+PEERS = ("trainer", "grouped", "trl-dpo", "nanovlm")
 SIZE = (256, 192)  # of the pictures; tiles of 128 px, patches of 8 px
 
 
@@ -95,7 +104,9 @@ def current_memory() -> int:
     return pages * os.sysconf("SC_PAGE_SIZE")
 
 
-def run_ours(model: Path, made: list[list[Any]], apart: bool, pairs: bool, batch: int) -> dict[str, float]:
+def run_ours(
+    model: Path, made: list[list[Any]], batch: int, apart: bool = False, pairs: bool = False, precision: str = "float32"
+) -> dict[str, float]:
     """One round over the samples after a first step; as many samples a step as the peers take."""
     import torch
 
@@ -119,7 +130,7 @@ def run_ours(model: Path, made: list[list[Any]], apart: bool, pairs: bool, batch
     stage = StageRecipe(
         name="s", stage=4 if pairs else 2, kind="preference" if pairs else "sft", steps=2 * total, rows=1, micro_rows=1,
         max_tokens=batch * 1100 if apart else 1500 * max(1, batch // len(made[0])), learning_rate=1e-5, warmup=1,
-        lookahead=8, mixture={"a": SourceRecipe(source="synth:scenes")}, precision="float32",
+        lookahead=8, mixture={"a": SourceRecipe(source="synth:scenes")}, precision=precision,
         trainable=("language",) if pairs else ("tower", "projector", "newline", "language"),
         reference_cache=None,
     )  # fmt: skip
@@ -134,11 +145,11 @@ def run_ours(model: Path, made: list[list[Any]], apart: bool, pairs: bool, batch
         setup = prepare(stage, loaded, 0, world, Path(folder))
         optimizer = make_optimizer(setup.task.named_parameters(), stage, setup.task.part_of)
         if not pairs:
-            run_step(setup.task, stage, 0, optimizer, world, torch.float32)
+            run_step(setup.task, stage, 0, optimizer, world, getattr(torch, precision))
             clock.start()
         first, step = setup.task.samples, 0
         while setup.task.samples - first < (1 if pairs else total):
-            run_step(setup.task, stage, step, optimizer, world, torch.float32)
+            run_step(setup.task, stage, step, optimizer, world, getattr(torch, precision))
             step += 1
         return clock.stop(setup.task.samples - first)
 
@@ -266,27 +277,32 @@ def run_trl(model: Path, made: list[list[Any]], batch: int) -> dict[str, float]:
 def contend(options: argparse.Namespace) -> None:
     """One contender, in this process; the measurement is printed as JSON."""
     import torch
+    from train_nanovlm import run_nanovlm
 
     torch.set_num_threads(1)
     name, model, batch = options.contender, Path(options.model), options.batch
     made = groups(options.pictures, options.questions, name in DPO)
     ways: dict[str, Callable[[], dict[str, float]]] = {
-        "ours": lambda: run_ours(model, made, False, False, batch),
-        "ours-apart": lambda: run_ours(model, made, True, False, batch),
+        "ours": lambda: run_ours(model, made, batch),
+        "ours-apart": lambda: run_ours(model, made, batch, apart=True),
         "trainer": lambda: run_trainer(model, made, False, batch),
         "grouped": lambda: run_trainer(model, made, True, batch),
-        "ours-dpo": lambda: run_ours(model, made, False, True, batch),
+        "ours-dpo": lambda: run_ours(model, made, batch, pairs=True),
         "trl-dpo": lambda: run_trl(model, made, batch),
+        "ours-bf16": lambda: run_ours(model, made, batch, precision="bfloat16"),
+        "nanovlm": lambda: run_nanovlm(options.nanovlm, model, made, batch, Measured()),
     }
     print(json.dumps(ways[name]()))
 
 
 def measure(options: argparse.Namespace, model: Path, name: str, batch: int) -> dict[str, float] | str:
     """A contender in a process of its own: its measurement, or why there is none."""
-    python = options.trl_python if name == "trl-dpo" and options.trl_python else sys.executable
+    if name == "nanovlm" and not options.nanovlm:
+        return "no checkout of nanoVLM given (--nanovlm)"
+    python = options.peers_python if name in PEERS and options.peers_python else sys.executable
     command = [
         python, __file__, "--contender", name, "--model", str(model), "--batch", str(batch),
-        "--pictures", str(options.pictures), "--questions", str(options.questions),
+        "--pictures", str(options.pictures), "--questions", str(options.questions), "--nanovlm", str(options.nanovlm),
     ]  # fmt: skip
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
     environment["PYTHONPATH"] = str(Path(__file__).resolve().parent.parent / "src")
@@ -306,7 +322,7 @@ def compare(options: argparse.Namespace) -> dict[str, Any]:
         wanted = [n for n in (*SFT, *DPO) if not options.only or n in options.only]
         for turn in range(options.repeats):
             for name in wanted:
-                batches = options.batches[:1] if name in DPO else options.batches[-1:]
+                batches = options.batches[:1] if name in DPO or name == "nanovlm" else options.batches[-1:]
                 batches = options.batches if name in ("trainer", "grouped") else batches
                 for batch in batches:
                     result = measure(options, model, name, batch)
@@ -332,6 +348,7 @@ def compare(options: argparse.Namespace) -> dict[str, Any]:
         ("ours-apart", "trainer"),
         ("ours-apart", "grouped"),
         ("ours-dpo", "trl-dpo"),
+        ("ours-bf16", "nanovlm"),
     )
     return {
         "settings": {k: getattr(options, k) for k in ("pictures", "questions", "repeats", "batches", "vocabulary")},
@@ -350,11 +367,16 @@ def versions(options: argparse.Namespace) -> dict[str, str]:
     told = {"python": platform.python_version(), "machine": platform.machine()}
     for name in ("torch", "transformers", "accelerate"):
         told[name] = metadata.version(name) if any(d.name == name for d in metadata.distributions()) else "missing"
-    code = "from importlib import metadata; print(metadata.version('trl'))"
-    asked = subprocess.run(
-        [options.trl_python or sys.executable, "-c", code], capture_output=True, text=True, check=False
-    )
-    told["trl"] = asked.stdout.strip() or "missing"
+    peers = options.peers_python or sys.executable
+    for name in ("trl", "transformers", "torch"):
+        code = f"from importlib import metadata; print(metadata.version('{name}'))"
+        asked = subprocess.run([peers, "-c", code], capture_output=True, text=True, check=False)
+        told[f"peers' {name}"] = asked.stdout.strip() or "missing"
+    if options.nanovlm:
+        command = ["git", "-C", str(options.nanovlm), "rev-parse", "--short", "HEAD"]
+        told["nanoVLM"] = (
+            subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip() or "unknown"
+        )
     return told
 
 
@@ -366,7 +388,8 @@ def main() -> None:
     parser.add_argument("--batches", type=int, nargs="+", default=[2, 4])
     parser.add_argument("--vocabulary", type=int, default=151_936)
     parser.add_argument("--only", nargs="+", choices=[*SFT, *DPO])
-    parser.add_argument("--trl-python", help="python of an environment that has TRL")
+    parser.add_argument("--peers-python", help="python of an environment that has TRL, datasets and this package")
+    parser.add_argument("--nanovlm", type=Path, help="a checkout of nanoVLM")
     parser.add_argument("--out", type=Path, help="folder for a dated file of results")
     parser.add_argument("--contender", choices=[*SFT, *DPO], help=argparse.SUPPRESS)
     parser.add_argument("--model", help=argparse.SUPPRESS)

@@ -6,7 +6,8 @@ Everything is a pure function of the sample stream, on integers and numpy; worke
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -34,7 +35,10 @@ class Branch:
 
 @dataclass(frozen=True)
 class Document:
-    """A prefix (no supervised token in it) with its pictures and its branches. Lengths are in tokens."""
+    """A prefix (no supervised token in it) with its pictures and its branches. Lengths are in tokens.
+
+    Each `bundle` branches in a row are the answers of one sample and stay together.
+    """
 
     prefix: tuple[int, ...]
     branches: tuple[Branch, ...]
@@ -42,10 +46,21 @@ class Document:
     slots: np.ndarray  # places in the prefix that take picture features
     indices_N4: np.ndarray  # into this document's views; -1 = newline
     weights_N4: np.ndarray | None
+    bundle: int = 1
 
     @property
     def tokens(self) -> int:
         return len(self.prefix) + sum(len(branch.ids) for branch in self.branches)
+
+    def sizes(self) -> list[int]:
+        """Tokens of each sample, without the prefix."""
+        lengths = [len(branch.ids) for branch in self.branches]
+        return [sum(lengths[at : at + self.bundle]) for at in range(0, len(lengths), self.bundle)]
+
+    def part(self, samples: Iterable[int]) -> Document:
+        """The same pictures with some of the samples, by their places."""
+        size = self.bundle
+        return replace(self, branches=tuple(b for n in samples for b in self.branches[n * size : (n + 1) * size]))
 
 
 @dataclass(frozen=True)
@@ -90,7 +105,11 @@ def documents(group: Sequence[Sample], feeding: Feeding, max_tokens: int) -> tup
     made = []
     for chunk in _chunks(bundles, max_tokens - shared):
         first = flat[0]
-        made.append(_document(first.ids[:shared], chunk, first.image_starts, plans, pixels, feeding.anyres.side**2))
+        made.append(
+            _document(
+                first.ids[:shared], chunk, first.image_starts, plans, pixels, feeding.anyres.side**2, len(turns[0])
+            )
+        )
     return made, refused
 
 
@@ -149,6 +168,7 @@ def _document(
     plans: Sequence[TilePlan],
     pixels: np.ndarray,
     cells: int,
+    bundle: int,
 ) -> Document:
     slots, indices, weights, first_view = [], [], [], 0
     for start, plan in zip(starts, plans, strict=True):
@@ -166,6 +186,7 @@ def _document(
         slots=np.concatenate(slots) if slots else np.zeros(0, np.int64),
         indices_N4=np.concatenate(indices) if indices else empty,
         weights_N4=None if copy or not weights else np.concatenate(weights),
+        bundle=bundle,
     )
 
 
@@ -177,28 +198,45 @@ class Budget:
     views: int = 1_000_000
 
 
+class Waiting(NamedTuple):
+    """A document in the buffer: the group that it is of, which of that group's documents, and which of its samples are left."""
+
+    group: int
+    part: int
+    document: Document
+    left: tuple[int, ...] | None = None  # None: all of them
+
+
 class RowStream:
     """Rows of one shard of a sample stream: groups shard, shard + shards, ... packed best-fit over a look-ahead buffer.
 
     A shard is a fixed share of the stream, not a process: any number of processes may serve the shards, and `state()`
-    (a few integers) is all that exact resumption needs.
+    (a few integers) is all that exact resumption needs. `split`: where no document fits the room that is left, some samples
+    of one may go there and the others later, each time with its pictures.
     """
 
     def __init__(
-        self, source: Source, feeding: Feeding, budget: Budget, shard: int, shards: int, lookahead: int = 8
+        self,
+        source: Source,
+        feeding: Feeding,
+        budget: Budget,
+        shard: int,
+        shards: int,
+        lookahead: int = 8,
+        split: bool = False,
     ) -> None:
         self.source, self.feeding, self.budget = source, feeding, budget
-        self.shard, self.shards, self.lookahead = shard, shards, lookahead
+        self.shard, self.shards, self.lookahead, self.split = shard, shards, lookahead, split
         self.next_group = shard
-        self.buffer: list[tuple[int, int, Document]] = []  # (group, part, document)
+        self.buffer: list[Waiting] = []
         self.refused: list[str] = []
         self.samples = 0
 
     def state(self) -> dict:
-        """Position in the stream: the next group and the documents that wait in the buffer, as (group, part)."""
+        """Position in the stream: the next group and the documents that wait in the buffer, as (group, part, samples left)."""
         return {
             "next": self.next_group,
-            "waiting": [[group, part] for group, part, _ in self.buffer],
+            "waiting": [[w.group, w.part] if w.left is None else [w.group, w.part, [*w.left]] for w in self.buffer],
             "samples": self.samples,
         }
 
@@ -207,9 +245,12 @@ class RowStream:
         self.next_group, self.samples = state["next"], state["samples"]
         made = {
             group: documents(self.source.group(group), self.feeding, self.budget.tokens)[0]
-            for group, _ in state["waiting"]
+            for group, *_ in state["waiting"]
         }
-        self.buffer = [(group, part, made[group][part]) for group, part in state["waiting"]]
+        self.buffer = []
+        for group, part, *rest in state["waiting"]:
+            document, left = made[group][part], tuple(rest[0]) if rest else None
+            self.buffer.append(Waiting(group, part, document if left is None else document.part(left), left))
 
     def _refill(self) -> None:
         barren = 0
@@ -219,7 +260,7 @@ class RowStream:
             made, refused = documents(self.source.group(group), self.feeding, self.budget.tokens)
             made = [d for d in made if len(d.views_VTTC) <= self.budget.views]
             self.refused.extend(refused)
-            self.buffer.extend((group, part, document) for part, document in enumerate(made))
+            self.buffer.extend(Waiting(group, part, document) for part, document in enumerate(made))
             barren = 0 if made else barren + 1
             if barren == 100:
                 raise InputError(
@@ -227,23 +268,59 @@ class RowStream:
                 )
 
     def row(self) -> list[Document]:
-        """The next row: the oldest document, then always the largest waiting one that still fits."""
+        """The next row: the oldest document, then always the largest waiting one that still fits, then parts of some."""
         self._refill()
-        _, _, first = self.buffer.pop(0)
-        row, tokens, tiles = [first], first.tokens, len(first.views_VTTC)
-        while True:
-            fits = [
-                (-d.tokens, n)
-                for n, (_, _, d) in enumerate(self.buffer)
-                if tokens + d.tokens <= self.budget.tokens and tiles + len(d.views_VTTC) <= self.budget.views
-            ]
-            if not fits:
-                break
-            _, _, document = self.buffer.pop(min(fits)[1])
+        row: list[Document] = []
+        document: Document | None = self.buffer.pop(0).document
+        tokens, views = self.budget.tokens, self.budget.views
+        while document is not None:
             row.append(document)
-            tokens, tiles = tokens + document.tokens, tiles + len(document.views_VTTC)
+            tokens, views = tokens - document.tokens, views - len(document.views_VTTC)
+            document = self._largest(tokens, views) or (self._part(tokens, views) if self.split else None)
         self.samples += sum(len({b.sample for b in d.branches}) for d in row)
         return row
+
+    def _largest(self, tokens: int, views: int) -> Document | None:
+        """The largest waiting document that fits, taken out of the buffer."""
+        fits = [
+            (-w.document.tokens, n)
+            for n, w in enumerate(self.buffer)
+            if w.document.tokens <= tokens and len(w.document.views_VTTC) <= views
+        ]
+        return self.buffer.pop(min(fits)[1]).document if fits else None
+
+    def _part(self, tokens: int, views: int) -> Document | None:
+        """Some samples of a waiting document, which keeps the others: where most is won over repeating its prefix.
+
+        None where no part would hold more new tokens than repeated ones.
+        """
+        best, won = None, 0
+        for n, w in enumerate(self.buffer):
+            sizes, prefix = w.document.sizes(), len(w.document.prefix)
+            if len(sizes) < 2 or prefix >= tokens or len(w.document.views_VTTC) > views:
+                continue
+            chosen = choose(sizes, tokens - prefix)
+            gain = sum(sizes[k] for k in chosen) - prefix
+            if gain > won:
+                best, won = (n, chosen), gain
+        if best is None:
+            return None
+        n, chosen = best
+        w = self.buffer[n]
+        rest = [k for k in range(len(w.document.sizes())) if k not in set(chosen)]
+        left = tuple(rest) if w.left is None else tuple(w.left[k] for k in rest)
+        self.buffer[n] = Waiting(w.group, w.part, w.document.part(rest), left)
+        return w.document.part(chosen)
+
+
+def choose(sizes: Sequence[int], room: int) -> list[int]:
+    """Places of sizes that fit `room` together: always the largest that still fits; in order."""
+    chosen = []
+    for n in sorted(range(len(sizes)), key=lambda n: (-sizes[n], n)):
+        if sizes[n] <= room:
+            chosen.append(n)
+            room -= sizes[n]
+    return sorted(chosen)
 
 
 def collate(rows: Sequence[Sequence[Document]], pad_id: int, side: int) -> PackedBatch:

@@ -11,6 +11,7 @@ from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from varco_vision.data.files import open_files
 from varco_vision.data.pack import Budget, Document, Feeding, RowStream, collate
+from varco_vision.data.shares import Share, positions, shares
 from varco_vision.data.source import Mixture, Repeated, Source
 from varco_vision.model.checkpoint import Loaded
 from varco_vision.model.packed import PackedBatch
@@ -40,7 +41,8 @@ def open_mixture(stage: StageRecipe, seed: int) -> Mixture:
     """All sources of a stage in their shares."""
     own = stream_seed(seed, stage.name, stage.seed)
     sources = {name: open_source(name, recipe, own) for name, recipe in stage.mixture.items()}
-    return Mixture(sources, {name: recipe.weight for name, recipe in stage.mixture.items()}, own)
+    weights = {name: recipe.weight for name, recipe in stage.mixture.items()}
+    return Mixture(sources, weights, own, stage.rows if stage.order == "even" else None)
 
 
 class _Steps(IterableDataset):
@@ -81,12 +83,12 @@ class Feed:
         pad = tuple(int(m * 255) for m in loaded.mean)
         self.tokenizer = loaded.tokenizer
         feeding = Feeding(loaded.tokenizer, anyres, single_view=stage.views == "one", pad_colour=pad)
-        source = open_mixture(stage, seed)
+        source = self.source = open_mixture(stage, seed)
         budget = Budget(stage.max_tokens, stage.max_views)
         self.stage, self.world, self.side, self.flat, self.digest = stage, world, anyres.side, flat, digest
         self.pad_id = loaded.tokenizer.pad_token_id or 0
         self.streams = {
-            shard: RowStream(source, feeding, budget, shard, stage.rows, stage.lookahead)
+            shard: RowStream(source, feeding, budget, shard, stage.rows, stage.lookahead, stage.split_groups)
             for shard in range(world.rank, stage.rows, world.size)
         }
         self.states = {shard: stream.state() for shard, stream in self.streams.items()}
@@ -135,3 +137,11 @@ class Feed:
     def refused(self) -> list[str]:
         """Samples that no row could hold, by name."""
         return [name for names in self.left_out.values() for name in names]
+
+    def shares(self, states: Sequence[dict[str, Any]]) -> list[Share]:
+        """Asked and reached shares of the mixture's sources, from the states of all processes."""
+        if not isinstance(self.source, Mixture):
+            return []
+        following = {int(shard): state["next"] for part in states for shard, state in part.items()}
+        weights = {name: recipe.weight for name, recipe in self.stage.mixture.items()}
+        return shares(self.source, weights, positions(following, self.stage.rows))

@@ -44,7 +44,9 @@ def label_rows(recipe: Recipe, stage: StageRecipe, tokenizer: PreTrainedTokenize
     anyres = anyres.limited(stage.max_tiles) if stage.max_tiles else anyres
     feeding = Feeding(tokenizer, anyres, single_view=stage.views == "one")
     budget = Budget(stage.max_tokens, stage.max_views)
-    stream = RowStream(open_mixture(stage, recipe.seed), feeding, budget, 0, stage.rows, stage.lookahead)
+    stream = RowStream(
+        open_mixture(stage, recipe.seed), feeding, budget, 0, stage.rows, stage.lookahead, stage.split_groups
+    )
     for number in range(rows):
         documents = stream.row()
         used = sum(d.tokens for d in documents)

@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 
+from varco_vision.data.shares import shares_text
 from varco_vision.train import metrics, state
 from varco_vision.train.flops import peak
 from varco_vision.train.optimizer import make_optimizer
@@ -39,6 +40,7 @@ class StageResult:
     curve: list[list[float]] = field(default_factory=list)  # [step, loss], at most 200 points
     waited: float = 0.0  # part of the time that went by until rows were there
     filled: float = 0.0  # part of the rows' room that held tokens
+    shares: list[dict[str, Any]] = field(default_factory=list)  # of each source: asked, reached (of the groups), groups
 
     def to_dict(self) -> dict[str, Any]:
         return dataclasses.asdict(self)
@@ -84,6 +86,11 @@ def train_stage(
     world.barrier()
     records = metrics.read(directory / "metrics.jsonl")
     result = _result(stage, parts, records, totals, seconds + time.monotonic() - began, dtype)
+    if hasattr(task, "feed"):
+        found = task.feed.shares(world.gather(task.state()))
+        result.shares = [{"source": s.name, "asked": s.asked, "reached": s.actual, "groups": s.groups} for s in found]
+        if found:
+            say(f"  groups of each source: {shares_text(found)}")
     if hasattr(task, "feed") and result.waited > 0.05:
         say(
             f"  {100 * result.waited:.0f} % of the time went by waiting for rows; more 'workers' in the recipe would help"
