@@ -8,6 +8,7 @@ import re
 import pytest
 
 from varco_vision.data.sample import text_of
+from varco_vision.errors import InputError
 from varco_vision.synth import exercises, strings, templates
 from varco_vision.synth.charts import THEMES
 from varco_vision.synth.documents import sentences
@@ -142,3 +143,42 @@ def test_series_are_named_before_their_categories() -> None:
                 assert any(f"{s}의 {n}" in text_of(sample.messages[0]) for s in truth["series"] for n in truth["names"])
                 seen += 1
     assert seen
+
+
+def test_own_texts_are_written(tmp_path) -> None:
+    """The words of a file stand in place of the built-in ones; each belongs to one split."""
+    words = [f"간판{chr(0xAC00 + 28 * k)}{k}" for k in range(60)]
+    plain, lines = tmp_path / "signs.txt", tmp_path / "signs.jsonl"
+    plain.write_text("\n".join(f"{a} {b}" for a, b in zip(words[::2], words[1::2], strict=True)))
+    lines.write_text("".join(f'{{"text": "{word}", "points": []}}\n' for word in words))
+    shown: dict[str, set[str]] = {}
+    for split in ("train", "eval"):
+        assert strings.own_words(str(plain), split) == strings.own_words(str(lines), split)
+        for name, more in (("lines", {}), ("wild", {"size": [[160, 160]], "text_px": [14, 20]})):
+            source = make_source(name, 2, split, texts=str(lines), words=[1, 2], tasks={"ocr": 1}, turns=0.0, **more)
+            found = {
+                x
+                for k in range(12)
+                for s in source.group(k)
+                for x in re.findall(r"<char>(.*?)</char>", text_of(s.messages[-1]))
+            }
+            shown.setdefault(split, set()).update(found)
+    assert shown["train"] and shown["eval"] and not shown["train"] & shown["eval"]
+    assert all(any(word.startswith(x) for word in words) for found in shown.values() for x in found)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "says"),
+    [
+        ("a.jsonl", b'{"text": "\xea\xb0\x80"}\nno\n', r'a\.jsonl:2: no JSON object with a field "text"'),
+        ("a.jsonl", b'{"text": 5}\n', r'a\.jsonl:1: "text" holds 5'),
+        ("a.txt", b"\xff\xfe\xff", "cannot be read as a text file"),
+        ("a.txt", b"\n \n", "no word for the split 'train'"),
+    ],
+)
+def test_own_texts_of_another_form_are_named(tmp_path, name: str, content: bytes, says: str) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(InputError, match=says):
+        make_source("wild", 1, texts=str(tmp_path / name))
+    with pytest.raises(InputError, match="cannot be read"):
+        make_source("lines", 1, texts=str(tmp_path / "missing.txt"))

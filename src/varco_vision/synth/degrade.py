@@ -98,22 +98,34 @@ def fit(
     return [((x - min(xs)) * scale + dx, (y - min(ys)) * scale + dy) for x, y in corners]
 
 
+_FIELD = 800  # pixels of a side of the field of noise
+_STEPS = 4  # levels of noise to one of 255
+
+
 @lru_cache(maxsize=1)
-def _noise_field() -> np.ndarray:
-    """A fixed field of unit normal noise, int16 in 1/64, from which pieces are cut."""
-    return (np.random.default_rng(7).standard_normal((1100, 1100, 3)) * 64).astype(np.int16)
+def _unit_noise() -> np.ndarray:
+    return np.random.default_rng(7).standard_normal((_FIELD, _FIELD, 3)).astype(np.float32)
+
+
+@lru_cache(maxsize=24)
+def _noise_field(level: int) -> Image.Image:
+    """A fixed field of normal noise around 128 of level / `_STEPS`, from which pieces are cut."""
+    return Image.fromarray(np.clip(np.rint(_unit_noise() * (level / _STEPS)) + 128, 0, 255).astype(np.uint8), "RGB")
 
 
 def noise(image: Image.Image, rng: random.Random, sigma: float, grey: bool = False) -> Image.Image:
-    """Normal noise of `sigma` of 255 on every channel (the same on all where grey)."""
-    field = _noise_field()
-    height, width = image.height, image.width
-    if height > 550 or width > 550:
-        field = np.tile(field, (1 + height // 550, 1 + width // 550, 1))
-    y, x = rng.randrange(field.shape[0] - height), rng.randrange(field.shape[1] - width)
-    piece = field[y : y + height, x : x + width, :1] if grey else field[y : y + height, x : x + width]
-    mixed = np.asarray(image, np.int16) + (piece * int(sigma * 16) // 1024)
-    return Image.fromarray(np.clip(mixed, 0, 255).astype(np.uint8), "RGB")
+    """Normal noise of `sigma` of 255, in quarters, on every channel (the same on all where grey)."""
+    field = _noise_field(round(sigma * _STEPS))
+    width, height = image.size
+    if max(width, height) > _FIELD * 0.7:
+        times = (1 + 2 * height // _FIELD, 1 + 2 * width // _FIELD, 1)
+        field = Image.fromarray(np.tile(np.asarray(field), times), "RGB")
+    x, y = rng.randrange(field.width - width), rng.randrange(field.height - height)
+    piece = field.crop((x, y, x + width, y + height))
+    if grey:
+        one = piece.getchannel(0)
+        piece = Image.merge("RGB", (one, one, one))
+    return ImageChops.add(image, piece, offset=-128)
 
 
 def jpeg(image: Image.Image, quality: int) -> Image.Image:

@@ -6,13 +6,17 @@ Every name belongs to one split by a stable hash (`belongs`), so evaluation show
 from __future__ import annotations
 
 import datetime
+import json
 import random
+import unicodedata
 from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
 
 from varco_vision.errors import InputError
 from varco_vision.synth.lexicon import ENGLISH_WORDS, NOUNS, syllables
 from varco_vision.synth.rng import stable_hash
-from varco_vision.synth.typeset import rare_syllable
+from varco_vision.synth.typeset import drawable, faces, rare_syllable
 from varco_vision.synth.words import word_split
 
 EVAL_NAMES = 20  # percent
@@ -82,11 +86,12 @@ def belongs(kind: str, name: str, split: str) -> bool:
     return (stable_hash("name", kind, name) % 100 < EVAL_NAMES) == (split == "eval")
 
 
-def own(kind: str, names: tuple[str, ...], split: str) -> list[str]:
+@lru_cache(maxsize=256)
+def own(kind: str, names: tuple[str, ...], split: str) -> tuple[str, ...]:
     """The names of a list that belong to a split: a fifth to evaluation, but at least six where the list has twenty."""
     ranked = sorted(names, key=lambda name: stable_hash("name", kind, name))
     held = ranked[: max(len(names) * EVAL_NAMES // 100, min(6, len(names) // 3))]
-    return [name for name in names if (name in held) == (split == "eval")]
+    return tuple(name for name in names if (name in held) == (split == "eval"))
 
 
 def pick(rng: random.Random, kind: str, names: tuple[str, ...], split: str) -> str:
@@ -175,12 +180,43 @@ def measured(number: str, unit: str) -> str:
     return f"{number}{'' if close else ' '}{unit}"
 
 
+@lru_cache(maxsize=8)
+def own_words(path: str, split: str) -> tuple[str, ...]:
+    """The words of a user's file that belong to the split and that a face of it draws.
+
+    InputError for a file that cannot be read, a line that is not of its form, or no word that can be written.
+    """
+    source = Path(path).expanduser()
+    try:
+        lines = source.read_text("utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path} cannot be read as a text file ({error}); give texts one a line, in UTF-8") from error
+    words: dict[str, None] = {}
+    for number, line in enumerate(lines, start=1):
+        if source.suffix == ".jsonl" and line.strip():
+            try:
+                line = json.loads(line)["text"]
+            except (ValueError, KeyError, TypeError) as error:
+                raise InputError(f'{path}:{number}: no JSON object with a field "text"; give one a line') from error
+            if not isinstance(line, str):
+                raise InputError(f'{path}:{number}: "text" holds {line!r}; it must be a text')
+        words.update(dict.fromkeys(unicodedata.normalize("NFC", line).split()))
+    fonts = faces(split, "all")
+    mine = [w for w in words if len(w) <= 20 and "<" not in w and ">" not in w and word_split(w) == split]
+    able = tuple(w for w in mine if any(drawable(font, w) for font in fonts))
+    if not able:
+        raise InputError(f"{path} has no word for the split {split!r} that a font on this machine can draw; add some")
+    return able
+
+
 @dataclass(frozen=True)
 class TextStock:
     """What texts in the wild are made of. Shares are of words.
 
     rare: random ones of all 11,172 syllables. latin, numbers, marks: Latin words, numbers with units, punctuation.
     syllables: random common words take that many of the commonest syllables. real: real words among the rest.
+    texts: a file of texts of your own, one a line or JSON lines with a field "text", whose words stand in place of all
+    the other kinds; they too are divided between the splits by the hash of each word.
     """
 
     split: str = "train"
@@ -190,6 +226,7 @@ class TextStock:
     marks: float = 0.06
     real: float = 0.6
     syllables: int = 1000
+    texts: str | None = None
 
     def __post_init__(self) -> None:
         if min(self.rare, self.latin, self.numbers) < 0 or self.rare + self.latin + self.numbers > 1:
@@ -198,8 +235,12 @@ class TextStock:
             )
         if not 1 <= self.syllables <= 2350:
             raise InputError(f"syllables={self.syllables} asked for; choose 1 to 2350 (KS X 1001)")
+        if self.texts is not None:
+            own_words(self.texts, self.split)
 
     def _any(self, rng: random.Random) -> str:
+        if self.texts is not None:
+            return rng.choice(own_words(self.texts, self.split))
         r = rng.random()
         if r < self.rare:
             return "".join(rare_syllable(rng) for _ in range(rng.randint(1, 3)))
@@ -225,7 +266,7 @@ class TextStock:
             word = self._any(rng)
             if word_split(word) == self.split:
                 break
-        if rng.random() < self.marks:
+        if self.texts is None and rng.random() < self.marks:
             word = rng.choice(
                 ("{}!", "{}?", "({})", "[{}]", "{},", "{}.", "“{}”", "#{}", "※{}", "{}~", "{}:", "·{}")
             ).format(word)
@@ -234,6 +275,8 @@ class TextStock:
     def phrase(self, rng: random.Random, count: int) -> list[str]:
         """About `count` words as they stand on a sign: a set phrase, a shop, a telephone number, or words at random."""
         r = rng.random()
+        if self.texts is not None:
+            return [self.word(rng) for _ in range(count)]
         lang = "en" if rng.random() < self.latin else "ko"
         if r < 0.25 and count <= 6:
             text = pick(rng, "sign", SIGNS[lang], self.split)

@@ -14,7 +14,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
-from PIL import Image, ImageDraw
+from PIL import Image
 
 from varco_vision.errors import InputError
 from varco_vision.synth.fonts import load_font, split_fonts
@@ -22,6 +22,7 @@ from varco_vision.synth.rng import stable_hash
 
 HAND = re.compile("pen|brush|pilgi|eunjin|bangwool|bandal|guseul", re.IGNORECASE)
 STYLES = ("all", "text", "hand")
+FAINT = 40  # of 255: ink up to it does not count for the box of a word
 SOLID = 96  # of 255: ink above it counts for the outline
 _RARE = "갂걫괆굛궳귥긽껵꼗끕넀뉀뎳뒙띡럲롹뤈믕밷벩볽붥뺔뽞쁝숼쌆쐱쓩앆엃웣윱읧쟬죆줵쩟쨰쫧쯋첣쵥췛켆쾔퀼틡퍝퐣퓳햏훵"
 
@@ -94,16 +95,17 @@ def ink(font: str, size: int, text: str) -> Ink:
         lacking = [c for c in text if not c.isspace() and not _drawn(font, c)]
         raise InputError(f"the font {font.rsplit('/', 1)[-1]} has no glyph for {lacking[0]!r}; choose a font that has")
     face = load_font(font, size)
-    left, top, right, bottom = (int(v) for v in face.getbbox(text, anchor="ls"))
-    mask = Image.new("L", (max(1, right - left) + 4, max(1, bottom - top) + 4), 0)
-    ImageDraw.Draw(mask).text((2 - left, 2 - top), text, font=face, fill=255, anchor="ls")
-    box = mask.point(_SOLID_TABLE).getbbox()
-    if box is None:
+    drawn, (left, top) = face.getmask2(text, mode="L", anchor="ls")  # one pass of FreeType: its ink and where it lies
+    if not all(drawn.size):
         raise InputError(f"the text {text!r} has no visible character at {size} pixels; give at least one")
-    return Ink(mask.crop(box), left - 2 + box[0], top - 2 + box[1], face.getlength(text))
-
-
-_SOLID_TABLE = [255 * (v > 40) for v in range(256)]
+    solid = np.frombuffer(bytes(drawn), np.uint8).reshape(drawn.size[::-1])
+    dense = solid > FAINT
+    rows, columns = np.flatnonzero(dense.any(1)), np.flatnonzero(dense.any(0))
+    if not len(rows):
+        raise InputError(f"the text {text!r} has no visible character at {size} pixels; give at least one")
+    y, x = int(rows[0]), int(columns[0])
+    mask = Image.fromarray(np.ascontiguousarray(solid[y : rows[-1] + 1, x : columns[-1] + 1]))
+    return Ink(mask, left + x, top + y, face.getlength(text))
 
 
 def width_of(font: str, size: int, text: str) -> float:

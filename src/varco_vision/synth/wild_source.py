@@ -58,7 +58,7 @@ def _alike(value: Any, default: Any) -> bool:
 def _shown(default: Any) -> str:
     """A default as recipes write it."""
     text = repr(default).replace("(", "[").replace(",)", "]").replace(")", "]").replace("'", "")
-    return text if default is not None else "a folder"
+    return text if default is not None else "the path of a folder or file"
 
 
 def word_list(words: Sequence[Word], size: tuple[int, int]) -> list[dict[str, Any]]:
@@ -79,6 +79,20 @@ def as_read(words: Sequence[Word]) -> str:
     return "\n".join(" ".join(line) for line in lines.values())
 
 
+def whole_asks(words: Sequence[Word], size: tuple[int, int], rng: random.Random, speaker: Speaker, digits: int) -> Asks:
+    """What can be asked about all of the writing at once: families ocr and reading."""
+    gold = word_list(words, size)
+    lang = "ko" if any(script(w.text) == "ko" for w in words) else "en"
+
+    def read(lang: str) -> QA:
+        return QA("vqa", "reading", lang, speaker.say(rng, t.READ_ALL, lang), as_read(words), {"words": gold})
+
+    return {
+        "ocr": [lambda: QA("ocr", "ocr", lang, "<ocr>", ocr_text(words, size, digits), {"words": gold})],
+        "reading": both(read),
+    }
+
+
 def reading_asks(
     words: Sequence[Word],
     size: tuple[int, int],
@@ -88,13 +102,8 @@ def reading_asks(
     other: Sequence[str],
 ) -> Asks:
     """What can be asked about writing: families ocr, reading, referring, grounding, vqa. `other`: words not there."""
-    gold = word_list(words, size)
-    lang = "ko" if any(script(w.text) == "ko" for w in words) else "en"
     texts = [w.text for w in words]
     single = [w for w in words if texts.count(w.text) == 1 and readable(w.text)]
-
-    def read(lang: str) -> QA:
-        return QA("vqa", "reading", lang, speaker.say(rng, t.READ_ALL, lang), as_read(words), {"words": gold})
 
     def at(lang: str, w: Word) -> QA:
         ref = write([Chars(rng.choice(t.TEXT_REFERENT[lang]), (relative(w.box, size),))], digits)
@@ -136,8 +145,7 @@ def reading_asks(
         )
 
     asks: Asks = {
-        "ocr": [lambda: QA("ocr", "ocr", lang, "<ocr>", ocr_text(words, size, digits), {"words": gold})],
-        "reading": both(read),
+        **whole_asks(words, size, rng, speaker, digits),
         "referring": [m for w in words if readable(w.text) for m in both(lambda lang, w=w: at(lang, w))],
         "grounding": [m for w in single for m in both(lambda lang, w=w: where(lang, w))],
         "counting": both(number),
@@ -242,11 +250,9 @@ class Lines(Asked):
         if rng.random() < 0.35:
             image = Image.new("RGB", (width, h), ground)
         else:
-            image, _ = backgrounds.ground(rng, (width, h), self.split)
-            image = Image.blend(image, Image.new("RGB", (width, h), ground), rng.uniform(0.6, 0.85))
+            image = backgrounds.faint(rng, (width, h), self.split, ground, rng.uniform(0.6, 0.85))
         sheet = Sheet(image)
-        for k, (word, made, x) in enumerate(zip(words, inks, places, strict=True)):
-            del k
+        for word, made, x in zip(words, inks, places, strict=True):
             sheet.image.paste(colour, (x, base + made.top), made.mask)
             sheet.words.append(
                 Word(
@@ -276,5 +282,5 @@ class Lines(Asked):
 
     def make(self, rng: random.Random) -> Made:
         image, words = self.line(rng)
-        asks = reading_asks(words, image.size, rng, self.speaker, self.digits, ())
-        return Made((image,), {k: asks[k] for k in ("ocr", "reading")}, {"words": word_list(words, image.size)})
+        asks = whole_asks(words, image.size, rng, self.speaker, self.digits)
+        return Made((image,), asks, {"words": word_list(words, image.size)} if self.truth else {})
