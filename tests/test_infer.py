@@ -163,8 +163,8 @@ def test_prompt_token_budget_bounds_the_rows(loaded):
 def test_equal_pictures_are_encoded_once(loaded, monkeypatch):
     from varco_vision.infer import features as module
 
-    views, encode = [], module.encode_views
-    monkeypatch.setattr(module, "encode_views", lambda m, v, *rest: views.append(len(v)) or encode(m, v, *rest))
+    views, encode = [], module.Tower.__call__
+    monkeypatch.setattr(module.Tower, "__call__", lambda t, v, *rest: views.append(len(v)) or encode(t, v, *rest))
     same = [request(text, [(64, 48)], 2) for text in "abcd"]
     Engine(loaded).generate(same)
     assert views == [5]
@@ -181,9 +181,9 @@ def test_many_views_go_through_the_tower_in_several_calls(loaded, monkeypatch):
 
     asked = [request("a", [(64, 48)], 20), request("b", [(200, 40)], 20)]
     once = Engine(loaded).generate(asked)
-    calls, encode = [], module.encode_views
+    calls, encode = [], module.Tower.__call__
     monkeypatch.setattr(module, "PATCHES_PER_CALL", 3 * 16)
-    monkeypatch.setattr(module, "encode_views", lambda m, v, *rest: calls.append(len(v)) or encode(m, v, *rest))
+    monkeypatch.setattr(module.Tower, "__call__", lambda t, v, *rest: calls.append(len(v)) or encode(t, v, *rest))
     split = Engine(loaded).generate(asked)
     assert len(calls) > 1 and max(calls) == 3
     assert [a.raw for a in once] == [a.raw for a in split]

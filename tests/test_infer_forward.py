@@ -11,7 +11,7 @@ from torch import nn
 from transformers import LlamaConfig, LlamaForCausalLM, Qwen2Config, Qwen2ForCausalLM, Qwen3Config, Qwen3ForCausalLM
 
 from varco_vision.errors import InputError
-from varco_vision.infer import forward
+from varco_vision.infer import forward, products
 from varco_vision.infer.engine import Engine, Request
 from varco_vision.infer.forward import Segment, TextDecoder
 from varco_vision.model import checkpoint
@@ -71,7 +71,7 @@ def texts(*lengths):
 @pytest.mark.parametrize("join", [True, False])
 @torch.inference_mode()
 def test_packed_prompts_and_steps_equal_the_module(family, join, monkeypatch):
-    monkeypatch.setattr(forward, "JOIN_BYTES", 2**30 if join else 0)
+    monkeypatch.setattr(products, "JOIN_BYTES", 2**30 if join else 0)
     causal, wrapped = build(family)
     decoder = TextDecoder(wrapped)
     assert (decoder.layers[0].qkv.weight is not None) is join

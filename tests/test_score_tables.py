@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parent.parent
-sys.path.insert(0, str(ROOT / "scripts"))
+sys.path.insert(0, str(Path(__file__).parent.parent / "scripts"))
 import score_tables as tables
+
+ROOT = Path(__file__).parent.parent
 
 
 def test_documents_say_what_was_measured():

@@ -20,6 +20,7 @@ from varco_vision.infer.features import TensorCache, embed, features_of
 from varco_vision.infer.forward import GraphedStep, KeyValueCache, Segment, TextDecoder
 from varco_vision.infer.prompts import PictureKey, Prompt
 from varco_vision.infer.sampling import Constraint, Sampler
+from varco_vision.infer.tower import Tower
 from varco_vision.model.checkpoint import Loaded
 
 LOOP_CHECK_EVERY = 16  # tokens
@@ -54,9 +55,10 @@ class Row:
 
 @dataclass
 class Memory:
-    """What one engine's batches share: the decoder and the caches of pictures and prompt prefixes."""
+    """What one engine's batches share: tower, decoder and the caches of pictures and prompt prefixes."""
 
     loaded: Loaded
+    tower: Tower
     decoder: TextDecoder
     features: TensorCache[PictureKey]
     prefixes: TensorCache[bytes]
@@ -86,7 +88,7 @@ class Batch:
         began = time.perf_counter()
         memory = self.memory
         unread = [row.prompt for row in rows if row.prompt.prefix not in memory.prefixes]
-        features = features_of(unread, memory.loaded, memory.features)
+        features = features_of(unread, memory.loaded, memory.tower, memory.features)
         seen = time.perf_counter()
         base = len(self.rows)
         longest = max(len(row.prompt.ids) + min(row.prompt.limit, RESERVE) for row in rows)

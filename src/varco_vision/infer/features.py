@@ -17,8 +17,9 @@ from varco_vision import pictures
 from varco_vision.errors import InputError
 from varco_vision.geometry import TilePlan
 from varco_vision.infer.prompts import PictureKey, Prompt
+from varco_vision.infer.tower import Tower
 from varco_vision.model.checkpoint import Loaded
-from varco_vision.model.vision import encode_views, gather_features
+from varco_vision.model.vision import gather_features
 
 PATCHES_PER_CALL = 16384  # patch positions that go through the tower at once
 
@@ -68,7 +69,9 @@ class TensorCache(Generic[Key]):
         self.bytes = 0
 
 
-def features_of(prompts: Sequence[Prompt], loaded: Loaded, cache: TensorCache[PictureKey]) -> dict[PictureKey, Tensor]:
+def features_of(
+    prompts: Sequence[Prompt], loaded: Loaded, tower: Tower, cache: TensorCache[PictureKey]
+) -> dict[PictureKey, Tensor]:
     """Projected features [V, P, D] of every distinct picture; what the cache lacks goes through the tower together."""
     features: dict[PictureKey, Tensor] = {}
     new: dict[PictureKey, tuple[Image.Image, TilePlan]] = {}
@@ -81,13 +84,13 @@ def features_of(prompts: Sequence[Prompt], loaded: Loaded, cache: TensorCache[Pi
                 new[key] = (image, plan)
             else:
                 features[key] = known
-    for key, found in zip(new, _encode(list(new.values()), loaded), strict=True):
+    for key, found in zip(new, _encode(list(new.values()), loaded, tower), strict=True):
         features[key] = found
         cache.put(key, found.clone())  # a slice would keep its whole batch alive
     return features
 
 
-def _encode(images: Sequence[tuple[Image.Image, TilePlan]], loaded: Loaded) -> list[Tensor]:
+def _encode(images: Sequence[tuple[Image.Image, TilePlan]], loaded: Loaded, tower: Tower) -> list[Tensor]:
     """Features [V, P, D] of each picture; the tower sees all views in few dense calls."""
     if not images:
         return []
@@ -95,7 +98,7 @@ def _encode(images: Sequence[tuple[Image.Image, TilePlan]], loaded: Loaded) -> l
     views = [torch.from_numpy(pictures.views(image, plan, loaded.anyres, pad_colour)) for image, plan in images]
     step = max(1, PATCHES_PER_CALL // loaded.anyres.side**2)
     calls = torch.cat(views).split(step)
-    parts = [encode_views(loaded.model, v.to(loaded.device), loaded.mean, loaded.std) for v in calls]
+    parts = [tower(v, loaded.mean, loaded.std) for v in calls]
     features = list(torch.cat(parts).split([plan.view_count for _, plan in images]))
     for (_, plan), found in zip(images, features, strict=True):
         if found.shape[1] != loaded.anyres.side**2:

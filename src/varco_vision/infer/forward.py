@@ -1,7 +1,8 @@
 """The language model's forward for generation: one preallocated key-value cache, prompts packed, one token a row.
 
 The weights stay those of transformers' module; only how they are called differs. Products with the same input (queries,
-keys, values; gate and up) are joined into one where the copies stay small. Tests hold it against the module.
+keys, values; gate and up) are joined into one where the copies stay small (`infer.products`). Tests hold it against the
+module.
 
 Shapes: S slots of the cache, B rows of a step, T tokens of packed prompts, L cached positions, H query heads, K key-value
 heads, G = H / K, E width of a head, D width of the model, W vocabulary.
@@ -18,10 +19,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from varco_vision.errors import InputError
+from varco_vision.infer.products import Product, small
 
 FAMILIES = ("qwen2", "qwen3", "llama", "mistral")  # pre-norm decoders whose attention differs in biases and norms only
 STATIC_ROPE = ("default", "linear", "llama3", "yarn")
-JOIN_BYTES = 256 * 2**20  # joined products are copies of weights; a model with more than this keeps its own
 ROUND = 128  # cached positions are reserved in steps of this
 
 
@@ -87,37 +88,17 @@ class KeyValueCache:
         self.states[:, :, slot, :, : states.shape[3]] = states
 
 
-class _Joined:
-    """Linear layers with the same input, as one product where `join` allows it."""
-
-    def __init__(self, layers: Sequence[nn.Module], join: bool) -> None:
-        self.layers = list(layers)
-        self.weight: Tensor | None = None
-        self.bias: Tensor | None = None
-        if join:
-            self.weight = torch.cat([layer.weight.detach() for layer in layers])
-            if any(layer.bias is not None for layer in layers):
-                empty = [layer.weight.new_zeros(len(layer.weight)) for layer in layers]
-                biases = [z if m.bias is None else m.bias.detach() for m, z in zip(layers, empty, strict=True)]
-                self.bias = torch.cat(biases)
-
-    def __call__(self, x: Tensor) -> Tensor:
-        if self.weight is not None:
-            return F.linear(x, self.weight, self.bias)
-        return torch.cat([layer(x) for layer in self.layers], dim=-1)
-
-
 @dataclass
 class _Layer:
     norm_in: Any
-    qkv: _Joined
+    qkv: Product
     norm_q: Any | None
     norm_k: Any | None
-    out: nn.Module
+    out: Product
     norm_mid: Any
-    gate_up: _Joined
+    gate_up: Product
     activation: Any
-    down: nn.Module
+    down: Product
 
 
 class TextDecoder:
@@ -136,6 +117,7 @@ class TextDecoder:
         self.stamp = weight_stamp(self.text)
         self.layers = [_layer(layer, _joinable(self.text)) for layer in self.text.layers[: config.num_hidden_layers]]
         self.norm = _norm(self.text.norm)
+        self.head = Product([model.lm_head], small([model.lm_head]))
         weight = model.get_input_embeddings().weight
         self.dtype, self.device = weight.dtype, weight.device
         self.products = self.device.type == "cpu" and self.dtype == torch.float32
@@ -156,7 +138,7 @@ class TextDecoder:
 
     def logits(self, hidden_BD: Tensor) -> Tensor:
         """float32 scores [B, W] of the next token."""
-        return self.model.lm_head(hidden_BD).float()
+        return self.head(hidden_BD).float()
 
     def prefill(self, embeds_TD: Tensor, segments: Sequence[Segment], cache: KeyValueCache) -> Tensor:
         """Read packed prompts into the cache; the hidden states [segments, D] of the last token of each."""
@@ -333,10 +315,8 @@ def _check(config: Any) -> None:
 
 
 def _joinable(text: nn.Module) -> bool:
-    """Whether joined copies of the weights of all layers stay below `JOIN_BYTES`."""
-    layers = [part for layer in text.layers for part in (*_inputs(layer.self_attn), *_gates(layer.mlp))]
-    plain = all(type(part) is nn.Linear and not part._forward_hooks for part in layers)
-    return plain and sum(part.weight.numel() * part.weight.element_size() for part in layers) <= JOIN_BYTES
+    """Whether copies of the weights of all layers' joined products may be made."""
+    return small([part for layer in text.layers for part in (*_inputs(layer.self_attn), *_gates(layer.mlp))])
 
 
 def _inputs(attention: Any) -> list[nn.Module]:
@@ -352,14 +332,14 @@ def _layer(layer: Any, join: bool) -> _Layer:
     per_head = hasattr(attention, "q_norm")
     return _Layer(
         norm_in=_norm(layer.input_layernorm),
-        qkv=_Joined(_inputs(attention), join),
+        qkv=Product(_inputs(attention), join),
         norm_q=_norm(attention.q_norm) if per_head else None,
         norm_k=_norm(attention.k_norm) if per_head else None,
-        out=attention.o_proj,
+        out=Product([attention.o_proj], join),
         norm_mid=_norm(layer.post_attention_layernorm),
-        gate_up=_Joined(_gates(mlp), join),
+        gate_up=Product(_gates(mlp), join),
         activation=mlp.act_fn,
-        down=mlp.down_proj,
+        down=Product([mlp.down_proj], join),
     )
 
 
