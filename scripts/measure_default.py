@@ -11,9 +11,11 @@ import time
 from pathlib import Path
 from typing import Any
 
-from varco_vision.eval import own
+from varco_vision.data.sample import LANGUAGES, Sample
+from varco_vision.eval import checking, own
 from varco_vision.eval.report import versions
-from varco_vision.infer.engine import Engine
+from varco_vision.eval.statistics import wilson
+from varco_vision.infer.api import VarcoVision
 from varco_vision.model import checkpoint
 from varco_vision.synth.sources import evaluation_set
 
@@ -27,7 +29,8 @@ def measure(**changes: Any) -> dict[str, Any]:
     section = {**recipe["evaluation"], **changes}
     samples = evaluation_set(**section)
     began = time.monotonic()
-    scores = own.score(Engine(loaded, batch_size=24), samples)
+    vision = VarcoVision(loaded, batch_size=24)
+    scores = own.score(vision.engine, samples).to_dict() | {"grounding_checked_acc50": checked(vision, samples)}
     return {
         "model": recipe["name"],
         "protocol": own.PROTOCOL,
@@ -35,8 +38,18 @@ def measure(**changes: Any) -> dict[str, Any]:
         "digest": own.set_digest(samples),
         "seconds": round(time.monotonic() - began, 1),
         "versions": versions(),
-        "scores": scores.to_dict(),
+        "scores": scores,
     }
+
+
+def checked(vision: VarcoVision, samples: list[Sample]) -> dict[str, Any]:
+    """Grounding of one thing with the model asked back about its box (`infer.checking`)."""
+    pairs, found = checking.both(vision, samples), {}
+    for lang in LANGUAGES:
+        right = [after for told, _, after in pairs if told == lang]
+        low, high = wilson(sum(right), len(right))
+        found[lang] = {"value": sum(right) / len(right), "n": len(right), "low": low, "high": high}
+    return found
 
 
 def main() -> None:

@@ -19,6 +19,7 @@ from typing import Any
 
 ROOT = Path(__file__).parent.parent
 MINI, NANO = ROOT / "docs" / "mini-scores.json", ROOT / "docs" / "nano-scores.json"
+RECORD = ROOT / "src" / "varco_vision" / "default_model" / "training_record.json"
 DOCUMENTS = ("README.md", "README.ko.md", "docs/model-card.md", "recipes/README.md")
 REGION = re.compile(r"(<!-- scores: (.+?) -->)(.*?)(<!-- /scores -->)", re.DOTALL)
 NANO_METRICS = ("grounding_acc50", "referring_acc", "counting_acc", "ocr_box_recall", "ocr_word_acc", "text_acc")
@@ -27,6 +28,12 @@ NANO_METRICS = ("grounding_acc50", "referring_acc", "counting_acc", "ocr_box_rec
 Row = tuple[str, str | None, str, str]
 MINI_ROWS: tuple[Row, ...] = (
     ("grounding_acc50", None, "grounding: first box, IoU ≥ 0.5", "그라운딩: 첫 상자의 IoU ≥ 0.5"),
+    (
+        "grounding_checked_acc50",
+        None,
+        "the same, the model asked back about its box (`--check`)",
+        "같은 질문, 상자를 되물어 확인함 (`--check`)",
+    ),
     (
         "grounding_absent_acc",
         None,
@@ -135,6 +142,20 @@ def one_line(scores: dict[str, Any]) -> str:
     return "Korean / English: " + ", ".join(parts)
 
 
+def stages(record: dict[str, Any]) -> str:
+    """What each stage of a finished checkpoint trained, on how many samples, and how long it took."""
+    lines = ["| stage | trains | samples | steps | minutes |", "| --- | --- | --- | --- | --- |"]
+    for s in record["stages"]:
+        cells = (f"{s['stage']} {s['name']}", ", ".join(s["trainable"]), f"{s['samples']:,}", f"{s['steps']:,}")
+        lines.append(f"| {' | '.join(cells)} | {s['seconds'] / 60:.0f} |")
+    return "\n" + "\n".join(lines) + "\n"
+
+
+def whole_minutes(record: dict[str, Any]) -> str:
+    """Minutes of all stages together."""
+    return f"{sum(s['seconds'] for s in record['stages']) / 60:.0f}"
+
+
 def minutes(seconds: float, lang: str) -> str:
     whole, rest = divmod(int(seconds), 60)
     return f"{whole} min {rest} s" if lang == "en" else f"{whole}분 {rest}초"
@@ -142,12 +163,14 @@ def minutes(seconds: float, lang: str) -> str:
 
 def makers() -> dict[str, Callable[[], str]]:
     """What may stand in a region, by its name."""
-    mini, nano = read(MINI)["scores"], read(NANO)
+    mini, nano, record = read(MINI)["scores"], read(NANO), read(RECORD)
     return {
         "mini en": lambda: table(mini, MINI_ROWS, "en"),
         "mini ko": lambda: table(mini, MINI_ROWS, "ko"),
         "nano en": lambda: table(nano["scores"], NANO_ROWS, "en"),
         "nano ko": lambda: table(nano["scores"], NANO_ROWS, "ko"),
+        "mini stages": lambda: stages(record),
+        "mini minutes": lambda: whole_minutes(record),
         "mini line": lambda: one_line(mini),
         "nano line": lambda: one_line(nano["scores"]["preference"]),
         "nano time en": lambda: minutes(nano["total_seconds"], "en"),

@@ -24,7 +24,7 @@ INTRO = (
 )
 CHANCE = (
     "By chance: one letter drawn for each row. Where options are turned, a guess of one option's text that stays the same in all "
-    "rotations would be right in 25 %."
+    "rotations would be right in 25 %. A model that answers without a letter falls below chance: such answers are wrong here."
 )
 JUDGE = "Open questions are answered but not scored: a judge is a language model, and none is asked here."
 
