@@ -49,7 +49,7 @@ def real_task(recipe: Recipe, stage: StageRecipe) -> AnswerTask:
         )
     net.train()
     net.set_attn_implementation({"text_config": estimating.FUSED, "vision_config": "sdpa"})
-    plain = replace(stage, soft_numbers=0.0)
+    plain = replace(stage, soft_numbers=0.0, box_start_weight=1.0)
     return AnswerTask(net, SimpleNamespace(tokenizer=None), plain, (0.5,) * 3, (0.5,) * 3)
 
 

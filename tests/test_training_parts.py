@@ -252,12 +252,19 @@ def test_the_first_number_of_a_box_weighs_more_and_nothing_else_does() -> None:
     losses = torch.tensor([1.0, 2.0, 3.0, 4.0], requires_grad=True)
     task = AnswerTask.__new__(AnswerTask)
     task.soft, task.forward = None, lambda batch, soft: (losses, losses)
-    task.stage, task.openers = SimpleNamespace(box_start_weight=6.0), [bbox, delim]
+    task.stage, task.openers = SimpleNamespace(box_start_weight=6.0, task_weights={}), [bbox, delim]
     total, details = task.sums(batch)
     assert total.item() == 1 + 6 * 2 + 3 + 6 * 4
     assert details["loss_grounding"][0] == 6 and details["loss_text"][0] == 4  # the told losses are the plain ones
     assert torch.autograd.grad(total.sum(), losses)[0].tolist() == [1, 6, 1, 6]
     task.openers = []
     assert task.sums(batch)[0].item() == 10
+    task.stage.task_weights = {"text": 3.0}
+    total, details = task.sums(batch)
+    assert total.item() == 1 + 2 + 3 + 3 * 4 and details["loss_text"][0] == 4
     with pytest.raises(InputError, match="box_start_weight"):
         stage(box_start_weight=-1.0)
+    with pytest.raises(InputError, match="task_weights names .'reading'.; the tasks are"):
+        stage(task_weights={"reading": 2.0})
+    with pytest.raises(InputError, match="task_weights must be at least 0"):
+        stage(task_weights={"ocr": -1.0})

@@ -103,7 +103,7 @@ class Question:
 
     def told(self, name: str, description: str) -> Sample:
         """The question as a sample without a picture: the description stands where the picture was."""
-        switch, _, rest = self.text.rpartition("\n")
+        switch, _, rest = ("", "", self.text) if self.task == "choice" else self.text.rpartition("\n")
         text = "\n".join(part for part in (switch, description, rest) if part)
         return Sample(
             id=name,

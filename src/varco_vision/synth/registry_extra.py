@@ -12,6 +12,7 @@ from typing import Any
 from varco_vision.data.source import Source
 from varco_vision.synth.chart_source import Charts
 from varco_vision.synth.documents.source import Documents
+from varco_vision.synth.letters import Letters
 from varco_vision.synth.pairs import Pairs
 from varco_vision.synth.table_source import Tables
 from varco_vision.synth.text_source import Knowledge
@@ -27,6 +28,7 @@ EXTRA: dict[str, Callable[..., Source]] = {
     "tables": Tables,
     "charts": Charts,
     "knowledge": Knowledge,
+    "letters": Letters,
     "pairs": Pairs,
 }
 

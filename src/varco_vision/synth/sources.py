@@ -140,11 +140,11 @@ class Told(Scenes):
     """Scenes told in words in place of a picture, with the questions of `Scenes` on them: looking things up, learned in text.
 
     The user's turn is the description with its boxes, then the question. Only families whose answers the description
-    holds: grounding, referring, counting, vqa. Options: those of `Scenes`; nothing that only eyes can tell should be asked.
+    holds: grounding, referring, counting, vqa, options. Options: those of `Scenes`; nothing that only eyes can tell should be asked.
     """
 
     name = "told"
-    families = ("grounding", "referring", "counting", "vqa")
+    families = ("grounding", "referring", "counting", "vqa", "options")
 
     def __init__(
         self,
@@ -154,7 +154,7 @@ class Told(Scenes):
         tasks: Mapping[str, float] | None = None,
         **options: Any,
     ) -> None:
-        tasks = dict(tasks or {name: FAMILIES[name] for name in self.families})
+        tasks = dict(tasks or {name: FAMILIES[name] for name in self.families if FAMILIES.get(name)})
         if not set(tasks) <= set(self.families):
             raise InputError(f"told scenes can be asked for {', '.join(self.families)}; found {', '.join(tasks)}")
         super().__init__(seed, split, questions, tasks, **options)

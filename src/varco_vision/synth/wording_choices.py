@@ -160,3 +160,22 @@ WRITTEN: Templates = {
         "Which word appears in the image?",
     ),
 }
+
+NAMED: Templates = {
+    "ko": (
+        "'{name}'의 기호는 무엇인가요?",
+        "보기 중에서 '{name}'의 기호를 말해 주세요.",
+        "다음 중 '{name}' 앞에 적힌 기호를 고르세요.",
+        "정답이 '{name}'일 때 맞는 기호는 무엇인가요?",
+        "'{name}'에 해당하는 기호를 말해 줘.",
+        "'{name}'에 맞는 기호를 골라 주세요.",
+    ),
+    "en": (
+        "Which letter stands before '{name}'?",
+        "The answer is '{name}'. Which letter is it?",
+        "Give the letter of '{name}'.",
+        "Choose '{name}'.",
+        "Under which letter do you find '{name}'?",
+        "Which of these says '{name}'?",
+    ),
+}

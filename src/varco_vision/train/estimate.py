@@ -201,7 +201,7 @@ def _trace(
             add_adapters(net, {part: (lora.rank, lora.alpha) for part, lora in stage.lora.items()}, rows)
     dtype = torch.float32 if stage.precision == "float32" else torch.bfloat16
     narrow = stage.frozen_precision == "bfloat16" and dtype == torch.bfloat16
-    plain = replace(stage, soft_numbers=0.0, compile=False, rows=gpus)
+    plain = replace(stage, soft_numbers=0.0, box_start_weight=1.0, compile=False, rows=gpus)
     mesh = init_device_mesh("cpu", (gpus,)) if stage.shard and gpus > 1 else None
     load = load_of(batch, FlopCount(net), stage.max_tokens)
     with FakeTensorMode(allow_non_fake_inputs=True):

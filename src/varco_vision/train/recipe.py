@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 import yaml
 
+from varco_vision.data.sample import TASKS
 from varco_vision.errors import InputError
 from varco_vision.model.compose import LanguageSize, TowerSize, pinpoints
 from varco_vision.model.freeze import PARTS
@@ -128,7 +129,8 @@ class StageRecipe:
     `learning_rates` overrides `learning_rate` for single parts. Rates rise over `warmup` steps and fall along a cosine to `final_rate` times
     the peak. `soft_numbers` is the standard deviation, in hundredths, of the label smoothing over neighbouring number
     tokens (0: off). `box_start_weight` multiplies the loss of the first number of every box, which alone says which of
-    several things is meant: the numbers behind it follow from it. `micro_rows` rows go through the model at once. `workers` processes make the rows of each process.
+    several things is meant: the numbers behind it follow from it. `task_weights` multiplies the loss of all answers of a task
+    (`choice: 3`): answers of one letter are few tokens among long ones. `micro_rows` rows go through the model at once. `workers` processes make the rows of each process.
     What the other keys do stands in recipes/README.md and docs/training.md.
     """
 
@@ -159,6 +161,7 @@ class StageRecipe:
     precision: Literal["float32", "bfloat16"] = "bfloat16"
     soft_numbers: float = 0.0
     box_start_weight: float = 1.0
+    task_weights: dict[str, float] = field(default_factory=dict)
     beta: float = 0.1
     sft_weight: float = 0.0
     checkpoint_every: int = 200
@@ -184,6 +187,7 @@ class StageRecipe:
             raise InputError(f"{where}: steps, rows and micro_rows must be at least 1")
         if self.box_start_weight <= 0:
             raise InputError(f"{where}: box_start_weight must be above 0, found {self.box_start_weight}")
+        self._check_weights(where)
         unknown = (set(self.trainable) | set(self.learning_rates)) - set(PARTS)
         if unknown:
             raise InputError(f"{where}: unknown part {sorted(unknown)}; the parts are {', '.join(PARTS)}")
@@ -193,6 +197,12 @@ class StageRecipe:
         self._check_combinations(where)
         if self.kind != "tower" and not self.mixture:
             raise InputError(f"{where}: 'mixture' is empty; name at least one source")
+
+    def _check_weights(self, where: str) -> None:
+        if unknown := sorted(set(self.task_weights) - set(TASKS)):
+            raise InputError(f"{where}: task_weights names {unknown}; the tasks are {', '.join(TASKS)}")
+        if wrong := {t: v for t, v in self.task_weights.items() if not v >= 0}:
+            raise InputError(f"{where}: task_weights must be at least 0, found {wrong}")
 
     def _check_adapters(self, where: str) -> None:
         adaptable = [part for part in PARTS if part != "newline"]

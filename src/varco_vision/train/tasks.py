@@ -63,6 +63,9 @@ class AnswerTask:
             before_S = batch.input_ids_RL.flatten()[batch.sources_S]
             opens_S = torch.isin(before_S, torch.tensor(self.openers, device=before_S.device))
             losses_S = losses_S * torch.where(opens_S, self.stage.box_start_weight, 1.0)
+        if self.stage.task_weights:
+            factors = [self.stage.task_weights.get(task, 1.0) for task in batch.tasks]
+            losses_S = losses_S * torch.tensor(factors, device=losses_S.device)[batch.sequence_S]
         return losses_S.sum()[None], details
 
     def names(self, batch: PackedBatch) -> Sequence[str]:
