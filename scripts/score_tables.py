@@ -19,6 +19,8 @@ from typing import Any
 
 ROOT = Path(__file__).parent.parent
 MINI, NANO = ROOT / "docs" / "mini-scores.json", ROOT / "docs" / "nano-scores.json"
+SETS = ROOT / "docs" / "mini-sets.json"  # scripts/measure_sets.py
+KEPT = ROOT / "docs" / "mini-kept.json"  # varco-vision eval kept runs/mini --json
 RECORD = ROOT / "src" / "varco_vision" / "default_model" / "training_record.json"
 DOCUMENTS = ("README.md", "README.ko.md", "docs/model-card.md", "recipes/README.md")
 REGION = re.compile(r"(<!-- scores: (.+?) -->)(.*?)(<!-- /scores -->)", re.DOTALL)
@@ -92,6 +94,7 @@ LINE = (
     ("ocr_word_acc", "words read"),
     ("text_acc", "facts"),
 )
+MEASURED = {"circular": "questions right in all rotations", "per_row": "right rows"}
 HEADS = {"en": ("Korean", "English", "questions in each"), "ko": ("한국어", "영어", "언어별 질문 수")}
 
 
@@ -151,6 +154,32 @@ def stages(record: dict[str, Any]) -> str:
     return "\n" + "\n".join(lines) + "\n"
 
 
+def sets(found: dict[str, Any]) -> str:
+    """Every closed set of k-mini with chance beside it."""
+    lines = ["| set | measured as | n | by chance | `mini` |", "| --- | --- | --- | --- | --- |"]
+    for task, told in found["sets"].items():
+        for measure, by_chance in told["chance"].items():
+            n = told["n_questions"] if measure == "circular" else told["n_rows"]
+            score = cell(found["models"]["mini"][task]["scores"][measure])
+            lines.append(f"| {told['title']} | {MEASURED[measure]} | {n} | {100 * by_chance:.1f} % | {score} |")
+    return "\n" + "\n".join(lines) + "\n"
+
+
+def kept(found: list[dict[str, Any]]) -> str:
+    """Text knowledge after each stage against the backbone's, on the same questions."""
+    lines = [
+        "| after | language | n | before stage 1 | now | difference, points | kept of what was right |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    for told in (one for one in found if one["kept"]):
+        for lang, name in (("ko", "Korean"), ("en", "English")):
+            k = told["kept"][lang]
+            low, difference, high = (f"{100 * k[x]:+.1f}" for x in ("low", "difference", "high"))
+            cells = (told["name"], name, f"{k['n']:,}", f"{100 * k['before']:.1f} %", f"{100 * k['after']:.1f} %")
+            lines.append(f"| {' | '.join(cells)} | {difference} ({low} to {high}) | {100 * k['kept']:.1f} % |")
+    return "\n" + "\n".join(lines) + "\n"
+
+
 def whole_minutes(record: dict[str, Any]) -> str:
     """Minutes of all stages together."""
     return f"{sum(s['seconds'] for s in record['stages']) / 60:.0f}"
@@ -165,6 +194,9 @@ def makers() -> dict[str, Callable[[], str]]:
     """What may stand in a region, by its name."""
     mini, nano, record = read(MINI)["scores"], read(NANO), read(RECORD)
     return {
+        "mini sets": lambda: sets(read(SETS)),
+        "mini sets together": lambda: cell(read(SETS)["together"]),
+        "mini kept": lambda: kept(read(KEPT)),
         "mini en": lambda: table(mini, MINI_ROWS, "en"),
         "mini ko": lambda: table(mini, MINI_ROWS, "ko"),
         "nano en": lambda: table(nano["scores"], NANO_ROWS, "en"),
