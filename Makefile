@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 OUT ?= runs/demo
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test test-slow lint setup mini check-mini clean
+.PHONY: demo test test-slow lint setup mini ship check-mini clean
 
 demo: $(STAMP)  ## train nano through all stages, measure it, write $(OUT)/report.html
 	$(BIN)/varco-vision demo --out $(OUT) --resume $(DEMO)
@@ -24,8 +24,15 @@ setup: $(STAMP)
 mini: $(STAMP)  ## train the shipped model again from nothing (hours on two cores; the same command goes on after a stop)
 	sh scripts/system_packages.sh training
 	$(BIN)/varco-vision train recipes/mini.yaml --out runs/mini --resume
-	$(BIN)/python scripts/ship_default.py runs/mini/preference/model
+	$(MAKE) ship RUN=runs/mini
+
+ship: $(STAMP)  ## put the last stage of $(RUN) into the package: weights, calibration, scores, tables, pictures
+	$(BIN)/python scripts/ship_default.py $(RUN)/preference/model
+	$(BIN)/varco-vision eval calibrate
 	$(BIN)/python scripts/measure_default.py
+	$(BIN)/python scripts/measure_sets.py
+	$(BIN)/varco-vision eval kept $(RUN) --json > docs/mini-kept.json.new && mv docs/mini-kept.json.new docs/mini-kept.json
+	$(BIN)/python scripts/card_pictures.py
 	$(BIN)/python scripts/score_tables.py
 
 check-mini: $(STAMP)  ## the shipped model against its card: strict loading, answers of the READMEs, scores
