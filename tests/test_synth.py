@@ -291,6 +291,41 @@ def test_page_labels_follow_the_glyphs():
             assert inked.any(1)[[0, -1]].sum() >= 1 and inked.mean() > 0.1
 
 
+def test_dense_order_counts_the_letters_of_each_word():
+    """In every row of patches that crosses a word, places rise from 1 and rests fall to 1 by the same steps."""
+    config = DenseConfig(text=0.5, latin=0.0, scene_words=2, order=True)
+    batch, plain = (
+        dense_batch(range(40), config, 3),
+        dense_batch(range(40), DenseConfig(text=0.5, latin=0.0, scene_words=2), 3),
+    )
+    assert all((batch[name] == plain[name]).all() for name in plain), "the labels come on top"
+    lit = batch["glyph_mask"]
+    assert ((batch["place"] > 0) == lit).all() and ((batch["rest"] > 0) == lit).all()
+    side, checked = config.side, 0
+    for k in range(40):
+        boxes = [tuple(b) for b in batch["box"][k]]
+        words: dict = {}
+        for at in np.flatnonzero(lit[k]):
+            words.setdefault((boxes[at], at // side), []).append((batch["place"][k][at], batch["rest"][k][at]))
+        for pairs in words.values():
+            assert len({place + rest for place, rest in pairs}) == 1, "together they are the length of the word"
+            places = [place for place, _ in pairs]
+            assert places == sorted(places)
+            checked += len(set(places)) > 1
+    assert checked > 50
+
+
+def test_dense_halves_of_a_patch_name_latin_letters():
+    config = DenseConfig(text=1.0, latin=1.0, word_px=(20, 24), order=True)
+    batch = dense_batch(range(30), config, 4)
+    for name, classes in config.classes().items():
+        assert batch[name].min() >= 0 and batch[name].max() < classes
+    both = (batch["latin_left"] > 0) & (batch["latin_right"] > 0)
+    assert (batch["latin_left"] != batch["latin_right"])[both].mean() > 0.3, "narrow letters share patches"
+    middle = batch["latin"] > 0
+    assert ((batch["latin"] == batch["latin_left"]) | (batch["latin"] == batch["latin_right"]))[middle].mean() > 0.95
+
+
 def test_dense_batches_do_not_depend_on_their_neighbours():
     config = DenseConfig()
     whole, part = dense_batch(range(8), config, seed=4), dense_batch([5, 2], config, seed=4)

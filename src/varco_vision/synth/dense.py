@@ -24,6 +24,8 @@ from varco_vision.synth.words import PixelBox, WordStock, glyph, set_word
 
 INITIALS, MEDIALS, FINALS = 19, 21, 28  # letters of a Hangul syllable; "no final" is the first of the finals
 LABELS = ("colour", "shape", "initial", "medial", "final", "latin")
+ORDER = ("place", "rest", "latin_left", "latin_right")  # what reading a word letter by letter needs besides its letters
+MOST_LETTERS = 12  # longer words count as that long
 _HANGUL_BASE = 0xAC00
 
 
@@ -32,6 +34,9 @@ class DenseConfig:
     """tile and patch in pixels; `text` is the share of glyph pages, `latin` the share of their words that are Latin.
 
     varied: scenes also have run-out grounds and soft edges. scene_words: up to that many words stand in a scene.
+    order: also say how many letters of the word stand before the glyph and how many behind it, and which Latin letters
+    the left and the right half of the patch show. A language model that writes letter by letter has to find the next
+    one; with a number at each glyph it can look for that number.
     """
 
     tile: int = 128
@@ -49,6 +54,7 @@ class DenseConfig:
     inverted: float = 0.3
     faces: str = "all"
     split: str = "train"
+    order: bool = False
     scenes: tuple[SceneConfig, ...] = field(init=False, repr=False, compare=False)
     fonts: dict[str, tuple[str, ...]] = field(init=False, repr=False, compare=False)
 
@@ -88,8 +94,15 @@ class DenseConfig:
 
     def classes(self) -> dict[str, int]:
         """Classes of each label, the 0 for "nothing here" included."""
-        counts = (self.colours, self.shapes, INITIALS, MEDIALS, FINALS, len(LATIN))
-        return {name: count + 1 for name, count in zip(LABELS, counts, strict=True)}
+        counts = [self.colours, self.shapes, INITIALS, MEDIALS, FINALS, len(LATIN)]
+        if self.order:
+            counts += [MOST_LETTERS, MOST_LETTERS, len(LATIN), len(LATIN)]
+        return {name: count + 1 for name, count in zip(self.labels, counts, strict=True)}
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Names of the labels that every patch has."""
+        return (*LABELS, *ORDER) if self.order else LABELS
 
 
 def jamo_indices(syllable: str) -> tuple[int, int, int]:
@@ -114,9 +127,9 @@ def _scene(rng: random.Random, config: DenseConfig, out: dict[str, np.ndarray], 
         out["box"][k, rows, columns] = np.array(o.box, np.float32) / config.tile
         out["object_mask"][k, rows, columns] = True
     for word in scene.words:
-        for character, box in zip(word.text, word.glyph_boxes, strict=True):
+        for at, (character, box) in enumerate(zip(word.text, word.glyph_boxes, strict=True)):
             cell = (box[0], word.box[1], box[2], word.box[3])
-            _label_glyph(_Placed(character, box, cell, word.box), config, out, k)
+            _label_glyph(_Placed(character, box, cell, word.box, at, len(word.text) - 1 - at), config, out, k)
 
 
 @dataclass
@@ -125,6 +138,8 @@ class _Placed:
     ink: PixelBox
     cell: tuple[float, float, float, float]  # the room the glyph takes in its line
     word: PixelBox = (0, 0, 0, 0)  # ink of the whole word
+    place: int = 0  # letters of the word before this one
+    rest: int = 0  # letters behind it
 
 
 def _page(rng: random.Random, config: DenseConfig, image: Image.Image, ink: tuple[int, int, int]) -> list[_Placed]:
@@ -173,7 +188,8 @@ def _word(
         box = (x, y, x + g.mask.width, y + g.mask.height)
         placed.append(_Placed(character, box, (pen, min(top, y), pen + g.advance, max(top + height, box[3]))))
         pen += g.advance
-    for item in placed:
+    for at, item in enumerate(placed):
+        item.place, item.rest = at, len(placed) - 1 - at
         inks = [p.ink for p in placed]
         item.word = tuple(f(b[n] for b in inks) for n, f in enumerate((min, min, max, max)))  # type: ignore[assignment]
     return placed, pen
@@ -187,8 +203,21 @@ def _label_glyph(item: _Placed, config: DenseConfig, out: dict[str, np.ndarray],
             out[name][k, rows, columns] = value + 1
     elif item.character in LATIN:
         out["latin"][k, rows, columns] = LATIN.index(item.character) + 1
+    if config.order:
+        _label_order(item, config, out, k)
     out["box"][k, rows, columns] = np.array(item.word, np.float32) / config.tile
     out["glyph_mask"][k, rows, columns] = True
+
+
+def _label_order(item: _Placed, config: DenseConfig, out: dict[str, np.ndarray], k: int) -> None:
+    rows, columns = _patches(item.cell, config)
+    out["place"][k, rows, columns] = min(item.place, MOST_LETTERS - 1) + 1
+    out["rest"][k, rows, columns] = min(item.rest, MOST_LETTERS - 1) + 1
+    if item.character in LATIN:
+        x0, y0, x1, y1 = item.cell
+        for name, shift in (("latin_left", config.patch / 4), ("latin_right", -config.patch / 4)):
+            rows, columns = _patches((x0 + shift, y0, x1 + shift, y1), config)
+            out[name][k, rows, columns] = LATIN.index(item.character) + 1
 
 
 def _glyphs(rng: random.Random, config: DenseConfig, out: dict[str, np.ndarray], k: int) -> None:
@@ -207,11 +236,12 @@ def dense_batch(indices: Sequence[int], config: DenseConfig, seed: int) -> dict[
     With B = len(indices), T = tile, P = (tile / patch)^2 patches, row-major:
     images uint8 [B, T, T, 3]; colour, shape, initial, medial, final, latin int64 [B, P], 0 where there is none, else
     index + 1 (so `final` is 1 for a syllable without a final); object_mask, glyph_mask bool [B, P]: the patch's middle
-    lies in an object's box, or in the room of a glyph; box float32 [B, P, 4]: x1, y1, x2, y2 of that object or of the
+    lies in an object's box, or in the room of a glyph; with `config.order` also place, rest (1 for none before, none
+    behind), latin_left, latin_right int64 [B, P]; box float32 [B, P, 4]: x1, y1, x2, y2 of that object or of the
     glyph's word (its ink), relative to the picture, zeros elsewhere.
     """
     count, side, tile = len(indices), config.side, config.tile
-    out: dict[str, np.ndarray] = {name: np.zeros((count, side, side), np.int64) for name in LABELS}
+    out: dict[str, np.ndarray] = {name: np.zeros((count, side, side), np.int64) for name in config.labels}
     out["images"] = np.zeros((count, tile, tile, 3), np.uint8)
     out["box"] = np.zeros((count, side, side, 4), np.float32)
     out["object_mask"] = np.zeros((count, side, side), bool)

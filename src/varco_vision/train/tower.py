@@ -13,7 +13,7 @@ from transformers import SiglipVisionModel
 from varco_vision.model.initialise import number_code
 from varco_vision.model.tokenizer import NUMBERS
 from varco_vision.model.vision import normalise
-from varco_vision.synth.dense import DenseConfig, dense_batch
+from varco_vision.synth.dense import ORDER, DenseConfig, dense_batch
 from varco_vision.train.parallel import World
 from varco_vision.train.recipe import StageRecipe
 from varco_vision.train.step import copy_into
@@ -50,16 +50,19 @@ class DenseHeads(nn.Module):
 class TowerTask:
     """Patch by patch: colour and shape of the object there and its box, and the letters of the glyph there.
 
-    Terms are averages over all patches (colour, shape), glyph patches (letters, box of the word) and object patches (box).
+    Terms are averages over all patches (colour, shape), glyph patches (letters, their order, box of the word) and object
+    patches (box). The terms of `dense.ORDER` come with `dense: {order: true}`.
     """
 
-    terms = ("colour", "shape", "initial", "medial", "final", "latin", "box", "word_box")
-    weights = (1.0, 1.0, 0.5, 0.5, 0.5, 0.5, 1.0, 0.5)
+    terms: tuple[str, ...] = ("colour", "shape", "initial", "medial", "final", "latin", "box", "word_box")
+    weights: tuple[float, ...] = (1.0, 1.0, 0.5, 0.5, 0.5, 0.5, 1.0, 0.5)
     everywhere = ("colour", "shape")
 
     def __init__(self, tower: SiglipVisionModel, stage: StageRecipe, seed: int, world: World) -> None:
         vision = tower.config
         self.config = DenseConfig(tile=vision.image_size, patch=vision.patch_size, **stage.dense)
+        if self.config.order:
+            self.terms, self.weights = (*self.terms, *ORDER), (*self.weights, *[0.5] * len(ORDER))
         tower.set_attn_implementation("eager")  # at these lengths plain products beat fused attention on a CPU
         self.tower, self.stage, self.seed, self.world = tower, stage, seed, world
         torch.manual_seed(seed)
