@@ -102,3 +102,53 @@ def test_layers_that_do_more_than_a_product_are_called():
     x = torch.randn(3, 8)
     assert not products.small([layer])
     assert torch.equal(Product([layer], True)(x), layer(x))
+
+
+def test_weights_that_are_loaded_when_called_are_not_copied():
+    """What libraries for models larger than the memory do: a `forward` of its own on each layer, weights elsewhere."""
+    layer = nn.Linear(8, 8)
+    plain = layer.forward
+    layer.forward = lambda x: plain(x) * 2
+    x = torch.randn(3, 8)
+    assert not products.small([layer])
+    assert torch.equal(Product([layer], True)(x), F.linear(x, layer.weight, layer.bias) * 2)
+
+
+def test_layers_of_several_kinds_are_not_joined():
+    assert products.small([nn.Linear(8, 8), nn.Linear(8, 4)])
+    assert not products.small([nn.Linear(8, 8), nn.Linear(8, 8, dtype=torch.bfloat16)])
+    assert not products.small([nn.Linear(8, 8), nn.Linear(8, 8, device="meta")])
+
+
+@torch.inference_mode()
+def test_who_listens_to_the_tower_hears_it(default):
+    heard = []
+    block = default.model.model.vision_tower.get_submodule("encoder.layers.0")
+    handle = block.register_forward_hook(lambda *_: heard.append(1))
+    try:
+        Tower(default.model)(views(default, 1), default.mean, default.std)
+    finally:
+        handle.remove()
+    assert heard == [1]
+
+
+@torch.inference_mode()
+def test_a_layer_that_the_tower_has_not_is_an_error(default, monkeypatch):
+    monkeypatch.setattr(default.model.config, "vision_feature_layer", 99)
+    with pytest.raises(IndexError):
+        Tower(default.model)(views(default, 1), default.mean, default.std)
+
+
+@laid_out
+@torch.inference_mode()
+def test_a_layout_holds_for_other_numbers_of_threads_and_strides():
+    torch.manual_seed(0)
+    layer = nn.Linear(96, 200)
+    product, threads = Product([layer], True), torch.get_num_threads()
+    x = torch.randn(96, 700).T
+    try:
+        for count in (1, 2, 3):
+            torch.set_num_threads(count)
+            torch.testing.assert_close(product(x), layer(x), atol=1e-4, rtol=1e-4)
+    finally:
+        torch.set_num_threads(threads)

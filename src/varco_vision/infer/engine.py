@@ -18,7 +18,7 @@ from varco_vision.infer.calibration import calibration_of
 from varco_vision.infer.features import TensorCache
 from varco_vision.infer.forward import TextDecoder, weight_stamp
 from varco_vision.infer.grammar import Boxes, BoxGrammar
-from varco_vision.infer.prompts import Prompt, Request, prepare
+from varco_vision.infer.prompts import Prompt, Request, prepare, share_beginnings
 from varco_vision.infer.sampling import Constraint, Sampler
 from varco_vision.infer.tower import Tower
 from varco_vision.markup import MARKERS
@@ -134,10 +134,10 @@ class Engine:
             window.append(prompt)
             held += prompt.held_bytes
             if len(window) == self.batch_size * WINDOW or held > WINDOW_BYTES:
-                yield window
+                yield share_beginnings(window, self.prefixes)
                 window, held = [], 0
         if window:
-            yield window
+            yield share_beginnings(window, self.prefixes)
 
     def refresh(self) -> None:
         """Read the weights anew if they have changed since the last call (a model that is still being trained)."""

@@ -222,7 +222,7 @@ class TextDecoder:
             both = torch.cat([layer.norm_q(q), layer.norm_k(k)], dim=1)
         half = self.width // 2
         swapped = torch.cat([both[..., half:], both[..., :half]], dim=-1)
-        rotated = both * cos + swapped * sin
+        rotated = (both * cos).add_(swapped.mul_(sin))
         return rotated[:, : self.heads], rotated[:, self.heads :], values
 
     def _attend_segment(self, q_THE: Tensor, states: Tensor, s: Segment) -> Tensor:
@@ -243,7 +243,7 @@ class TextDecoder:
     def _finish(self, layer: _Layer, x: Tensor, mixed: Tensor) -> Tensor:
         x = x + layer.out(mixed)
         gate, up = layer.gate_up(layer.norm_mid(x)).chunk(2, dim=-1)
-        return x + layer.down(layer.activation(gate) * up)
+        return x + layer.down(layer.activation(gate).mul_(up))
 
 
 class GraphedStep:
@@ -315,8 +315,13 @@ def _check(config: Any) -> None:
 
 
 def _joinable(text: nn.Module) -> bool:
-    """Whether copies of the weights of all layers' joined products may be made."""
-    return small([part for layer in text.layers for part in (*_inputs(layer.self_attn), *_gates(layer.mlp))])
+    """Whether copies of the weights of all layers' products may be made."""
+    return small([part for layer in text.layers for part in _linear(layer)])
+
+
+def _linear(layer: Any) -> list[nn.Module]:
+    attention, mlp = layer.self_attn, layer.mlp
+    return [*_inputs(attention), attention.o_proj, *_gates(mlp), mlp.down_proj]
 
 
 def _inputs(attention: Any) -> list[nn.Module]:

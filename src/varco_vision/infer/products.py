@@ -18,9 +18,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-JOIN_BYTES = (
-    256 * 2**20
-)  # joined and laid-out products are copies of weights; a model with more than this keeps its own
+# Joined and laid-out products are copies of weights (both, where float32 layers are joined on a CPU). A part of a model
+# with more than this, be it the tower with its projector, the blocks of the language model or its head, keeps its own.
+JOIN_BYTES = 256 * 2**20
 LEAST_WORK = 600_000  # N * I * O from which oneDNN's call is worth its 9 microseconds
 LAID_OUT_FOR = 1024  # rows that the layout is chosen for; other numbers of rows run on it just as well
 
@@ -47,8 +47,17 @@ def _product(x: Tensor, weight: Tensor, bias_O: Tensor | None) -> Tensor:
 
 
 def is_plain(layer: nn.Module) -> bool:
-    """Whether a layer is nothing but a product with a weight, so that a copy of the weight can stand for it."""
-    return type(layer) is nn.Linear and not layer._forward_hooks and not layer._forward_pre_hooks
+    """Whether a layer is nothing but a product with a weight, so that a copy of the weight can stand for it.
+
+    Adapters and parametrizations are other classes; libraries that move weights between devices put a `forward` of their
+    own on the layer.
+    """
+    return type(layer) is nn.Linear and "forward" not in vars(layer) and not hooked(layer)
+
+
+def hooked(module: nn.Module) -> bool:
+    """Whether something listens to the module or a part of it, which would not be told of a call around the module."""
+    return any(m._forward_hooks or m._forward_pre_hooks for m in module.modules())
 
 
 class Product:
@@ -89,5 +98,7 @@ class Product:
 
 
 def small(layers: Sequence[nn.Module]) -> bool:
-    """Whether copies of the weights of all these layers stay below `JOIN_BYTES`, and all are plain."""
-    return all(map(is_plain, layers)) and sum(m.weight.numel() * m.weight.element_size() for m in layers) <= JOIN_BYTES
+    """Whether all these layers are plain and of one kind, and their weights take no more than `JOIN_BYTES`."""
+    if not all(map(is_plain, layers)) or len({(m.weight.dtype, m.weight.device) for m in layers}) > 1:
+        return False
+    return sum(m.weight.nbytes for m in layers) <= JOIN_BYTES

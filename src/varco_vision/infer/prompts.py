@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Container, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -21,6 +21,7 @@ from varco_vision.model.checkpoint import Loaded
 PictureKey = tuple[bytes, bool, tuple[int, int]]  # equal for pictures with the same pixels and the same views
 _FREE = nullcontext()
 _LONGEST: WeakKeyDictionary[Any, int] = WeakKeyDictionary()  # tokenizer -> letters of its longest token
+LEAST_SHARED = 8  # tokens of text; fewer are read faster than a prefix is stored and fetched
 MOST_TOP = 20  # alternatives that may be reported for each token
 
 
@@ -107,6 +108,30 @@ def prepare(request: Request, loaded: Loaded, index: int = 0, guard: AbstractCon
     length = rendered.image_starts[-1] + counts[-1] if counts else 0
     prefix = _prefix_key(rendered.ids[:length], keys) if counts else b""
     return Prompt(index, request, rendered.ids, rendered.image_starts, plans, images, keys, limit, prefix, length)
+
+
+def share_beginnings(prompts: Sequence[Prompt], known: Container[bytes] = ()) -> list[Prompt]:
+    """The prompts, those about one picture with a prefix that also holds what their texts begin with in common, such as the
+    question before options that are turned. Prefixes in `known` stay, and so do those that would grow by a few tokens only.
+    """
+    groups: dict[bytes, list[Prompt]] = {}
+    for prompt in prompts:
+        if prompt.prefix and prompt.prefix not in known:
+            groups.setdefault(prompt.prefix, []).append(prompt)
+    longer: dict[bytes, tuple[bytes, int]] = {}
+    for prefix, group in groups.items():
+        first, most = group[0], min(len(prompt.ids) for prompt in group) - 1  # every row has a token of its own to read
+        common = next(
+            (k for k in range(first.prefix_length, most) if len({prompt.ids[k] for prompt in group}) > 1), most
+        )
+        if len(group) > 1 and common >= first.prefix_length + LEAST_SHARED:
+            longer[prefix] = _prefix_key(first.ids[:common], first.keys), common
+    return [
+        replace(prompt, prefix=longer[prompt.prefix][0], prefix_length=longer[prompt.prefix][1])
+        if prompt.prefix in longer
+        else prompt
+        for prompt in prompts
+    ]
 
 
 def _refuse_hopeless(request: Request, loaded: Loaded, index: int) -> None:

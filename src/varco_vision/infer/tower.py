@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from varco_vision.infer.products import Product, can_lay_out, small
+from varco_vision.infer.products import Product, can_lay_out, hooked, small
 from varco_vision.model.vision import encode_views, normalise
 
 
@@ -46,9 +46,11 @@ class Tower:
         blocks = list(inner.encoder.layers)
         linear = [m for block in blocks for m in _linear(block)]
         projector = model.model.multi_modal_projector
-        if not small([*linear, projector.linear_1, projector.linear_2]):
+        if not small([*linear, projector.linear_1, projector.linear_2]) or hooked(tower) or hooked(projector):
             return
         used = layer if layer >= 0 else len(blocks) + 1 + layer  # index into hidden states: 0 is before the first block
+        if not 0 < used <= len(blocks):  # the module knows what to do or to say
+            return
         self.embeddings = inner.embeddings
         self.heads = config.num_attention_heads
         self.layers = [_layer(block) for block in blocks[:used]]
