@@ -1,8 +1,8 @@
 """Wall-clock of an evaluation against lmms-eval 0.7.3: the same checkpoint, the same questions with their rotations.
 
-    python benchmarks/eval.py --lmms-python VENV/bin/python [--questions 125] [--model DIR]
+    python benchmarks/eval.py --lmms-python VENV/bin/python [--questions 125] [--repeats 3] [--model DIR]
 
-Each side is one process on one thread, from start to scores, and they run one after the other. Ours is the command
+Each side is one process on one thread, from start to scores; they run in turn, and medians are told. Ours is the command
 `varco-vision eval run`; theirs is benchmarks/lmms_runner.py, in an environment that has lmms-eval 0.7.3 (docs/evaluation.md
 says how to make one). Processor time is what to read on a machine that others use too. The last line of the output is one JSON document.
 """
@@ -15,6 +15,8 @@ import json
 import os
 import platform
 import resource
+import shutil
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -106,6 +108,7 @@ def main() -> None:
     parser.add_argument("--lmms-python", required=True, help="python of an environment with lmms-eval 0.7.3")
     parser.add_argument("--questions", type=int, default=125)
     parser.add_argument("--model", default=str(default_path()))
+    parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--max-new-tokens", type=int, default=16)
     parser.add_argument("--batch-size", type=int, default=16)
     given = parser.parse_args()
@@ -136,33 +139,44 @@ def main() -> None:
         ]
         command += ["--data-dir", name, "--model", given.model, "--device", "cpu", "--out", str(folder / "ours")]
         command += ["--max-new-tokens", str(given.max_new_tokens), "--batch-size", str(given.batch_size)]
-        ours = Times(command, env)
-        again = Times(
-            command, env
-        )  # everything is answered: what is left is starting, reading the set, scoring, the report
         runner = Path(__file__).with_name("lmms_runner.py")
         cached = {**env, "HF_HOME": str(folder / "hf"), "HF_DATASETS_CACHE": str(folder / "hf")}
-        theirs = Times(
-            [given.lmms_python, str(runner), given.model, str(folder / "tasks"), TASK, str(folder / "theirs.json")],
-            cached,
-        )
-        print(json.dumps(summary(folder, rows, ours, again, theirs), ensure_ascii=False))
+        other = [given.lmms_python, str(runner), given.model, str(folder / "tasks"), TASK, str(folder / "theirs.json")]
+        rounds = []
+        for _ in range(given.repeats):
+            for kept in ("ours", "hf"):
+                shutil.rmtree(folder / kept, ignore_errors=True)
+            ours = Times(command, env)
+            again = Times(
+                command, env
+            )  # everything is answered: left are starting, reading the set, scoring, the report
+            theirs = Times(other, cached)
+            rounds.append(round_of(folder, ours, again, theirs))
+        print(json.dumps(summary(folder, rows, rounds), ensure_ascii=False))
 
 
-def summary(folder: Path, rows: int, ours: Times, again: Times, theirs: Times) -> dict[str, object]:
-    """Times, their ratios, and on how many rows the answers are equal."""
+def round_of(folder: Path, ours: Times, again: Times, theirs: Times) -> dict[str, float]:
+    """Seconds of one round, and ours against theirs."""
+    answering = json.loads((folder / "theirs.json").read_text(encoding="utf-8"))["answering_cpu"]
+    return {
+        "ours_wall": ours.wall, "ours_cpu": ours.cpu, "ours_answering_cpu": ours.cpu - again.cpu, "ours_again_cpu": again.cpu,
+        "lmms_wall": theirs.wall, "lmms_cpu": theirs.cpu, "lmms_answering_cpu": answering,
+        "ratio_wall": theirs.wall / ours.wall, "ratio_cpu": theirs.cpu / ours.cpu,
+        "ratio_answering_cpu": answering / (ours.cpu - again.cpu),
+    }  # fmt: skip
+
+
+def summary(folder: Path, rows: int, rounds: list[dict[str, float]]) -> dict[str, object]:
+    """Medians over the rounds, and on how many rows the answers are equal (in the last one)."""
     other = json.loads((folder / "theirs.json").read_text(encoding="utf-8"))
     kept = _lines(folder / "ours" / "rows" / "lmms-0.7.3.k_mmbench.jsonl")
     answers = {record["key"]: record["answer"] for record in _lines(folder / "ours" / "answers.jsonl")}
     pairs = [(answers[row["key"]].strip(), other["answers"][str(number)].strip()) for number, row in enumerate(kept)]
     results = json.loads((folder / "ours" / "results.json").read_text(encoding="utf-8"))["tasks"][0]
-    answering = ours.cpu - again.cpu
+    medians = {name: round(statistics.median(one[name] for one in rounds), 2) for name in rounds[0]}
     return {
         "rows": rows, "equal_answers": sum(a == b for a, b in pairs), "different": [pair for pair in pairs if pair[0] != pair[1]][:5],
-        "ours": {"wall_s": round(ours.wall, 1), "cpu_s": round(ours.cpu, 1), "answering_cpu_s": round(answering, 1), "again_cpu_s": round(again.cpu, 1)},
-        "lmms_eval": {"wall_s": round(theirs.wall, 1), "cpu_s": round(theirs.cpu, 1), "answering_cpu_s": round(other["answering_cpu"], 1)},
-        "ratio_wall": round(theirs.wall / ours.wall, 2), "ratio_cpu": round(theirs.cpu / ours.cpu, 2),
-        "ratio_answering_cpu": round(other["answering_cpu"] / answering, 2),
+        "repeats": len(rounds), **medians, "ratio_wall_range": [round(f(one["ratio_wall"] for one in rounds), 2) for f in (min, max)],
         "ours_score": 100 * results["score"]["value"], "lmms_eval_score": other["scores"],
         "torch": torch.__version__, "transformers": transformers.__version__, "machine": platform.machine(), "threads": 1,
     }  # fmt: skip

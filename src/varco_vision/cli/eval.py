@@ -111,6 +111,7 @@ def run(
 
 
 def _opened(model: str | None, device: str, dtype: str, batch_size: int) -> VarcoVision:
+    common.keep_memory()
     vision = common.open_model(model, device, dtype, calibrate=False)  # kept answers stay what they were
     vision.engine.batch_size = batch_size
     return vision

@@ -50,7 +50,8 @@ class Request:
 @dataclass(frozen=True)
 class Prompt:
     """A request as the model reads it. `starts` holds where each picture's tokens begin, `limit` how many tokens the
-    answer may have. `prefix` names everything up to the last picture token, of which there are `prefix_length`.
+    answer may have. `prefix` names the first `prefix_length` tokens, whose states are kept for other prompts: all up to the
+    last picture token, or more (`share_beginnings`).
     """
 
     index: int
