@@ -176,6 +176,15 @@ def test_reading_captions_and_texts():
     assert scored(read, "서울커피")["parts"]["reading_cer"] == [1, 5]
     seen = sample("caption", "설명해 줘.", "원이 있습니다.", boxes=[[0, 0, 1, 1]], words=[])
     assert earned(seen, "원이 있습니다")["caption_acc"] == 1
+    three = sample("caption", "설명해 줘.", "원, 별과 고리가 있습니다.", boxes=[[0, 0, 1, 1]], words=[])
+    lists = (
+        "원, 별과 고리가 있습니다.",
+        "원, 별, 고리가 있습니다.",
+        "원과 별, 고리가 있습니다.",
+        "원, 별와 고리가 있습니다.",
+    )
+    assert [earned(three, text)["caption_acc"] for text in lists] == [1, 1, 1, 0]
+    assert scored(three, lists[1])["parts"]["caption_cer"][0] == 0 < scored(three, lists[3])["parts"]["caption_cer"][0]
     capital = sample("text", "한국의 수도는?", "서울", images=())
     assert [earned(capital, t)["text_acc"] for t in ("서울", "서울.", " 서울 ", "부산", "")] == [1, 1, 1, 0, 0]
     assert earned(capital, "") == {"text_acc": 0, "language_acc": 0}
@@ -329,7 +338,7 @@ def test_run_on_a_file(run, model, tmp_path):
 def test_run_on_an_own_set_prints_protocol_and_table(run, model):
     code, out, err = run("run", "--model", model, "--own", 1, "--seed", 5, "--max-new-tokens", 2)
     assert code == 0, err
-    assert out.startswith("protocol own-2 | set synth:eval seed=5 scenes=1") and "greedy" in out
+    assert out.startswith("protocol own-3 | set synth:eval seed=5 scenes=1") and "greedy" in out
     for metric in ("grounding_acc50", "ocr_word_acc", "text_acc"):
         assert any(line.startswith(metric) for line in out.splitlines())
     assert "95 % interval" in out
@@ -337,7 +346,7 @@ def test_run_on_an_own_set_prints_protocol_and_table(run, model):
 
 def test_list(run):
     code, out, _ = run("list")
-    assert code == 0 and "grounding_acc50" in out and "protocol own-2" in out
+    assert code == 0 and "grounding_acc50" in out and "protocol own-3" in out
     code, out, _ = run("list", "--json")
     assert set(json.loads(out)["metrics"]) == set(own.METRICS)
 

@@ -1,9 +1,12 @@
 """Particles against a table checked by hand, and the template language."""
 
+import random
+
 import pytest
 
 from varco_vision.errors import InputError
-from varco_vision.synth.korean import PAIRS, attach, count_phrase, counter, fill, josa
+from varco_vision.synth.korean import PAIRS, attach, count_phrase, counter, fill, josa, listed, with_commas
+from varco_vision.synth.lexicon import NOUNS
 
 CASES = """
 원 은/는 은|고리 은/는 는|별 은/는 은|하트 은/는 는|마름모 은/는 는|십자가 은/는 는|삼각형 은/는 은
@@ -76,3 +79,24 @@ def test_fill():
 def test_counters():
     assert [counter(k) for k in ("물체", "고양이", "사람", "자동차", "vehicle")] == ["개", "마리", "명", "대", "대"]
     assert count_phrase(3) == "세 개" and count_phrase(2, "강아지") == "두 마리" and count_phrase(12, "학생") == "12명"
+
+
+def test_lists_with_and_without_a_particle():
+    """However a list is written, `with_commas` gives one form; words that merely hold 과 or 와 stay."""
+    words = [*NOUNS, "FLAG", "yeya", "740", "05", "'box'", "사과", "치과", "기와"]
+    rng = random.Random(5)
+    for count in (1, 2, 3, 5):
+        for _ in range(300):
+            items = rng.sample(words, count)
+            text = f"그림에는 {listed(items)}이 있습니다."
+            assert with_commas(text) == f"그림에는 {', '.join(items)}이 있습니다." == with_commas(with_commas(text))
+            if count > 1:  # the other form of the particle is a mistake, and stays one
+                right = josa(items[-2], "과/와")
+                wrong = text.replace(
+                    f"{items[-2]}{right} {items[-1]}", f"{items[-2]}{'과와'[right == '과']} {items[-1]}"
+                )
+                assert with_commas(wrong) != with_commas(text)
+    assert with_commas("그림에는 사과 한 개가 있습니다.") == "그림에는 사과 한 개가 있습니다."
+    assert with_commas("치과와 사과 밭") == "치과, 사과 밭"
+    with pytest.raises(InputError):
+        listed(["!!", "원"])

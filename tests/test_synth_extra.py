@@ -46,6 +46,7 @@ SMALL = {
     "tables": {"rows": [3, 5]},
     "charts": {"size": [[320, 256]]},
     "knowledge": {},
+    "letters": {},
     "pairs": {"sources": {"wild": 1, "documents": 1, "tables": 1, "knowledge": 1}},
 }
 SOURCES = [pytest.param(n, marks=needs_emoji) if n.startswith("thing") else n for n in EXTRA]
@@ -299,6 +300,7 @@ def test_names_of_things() -> None:
     by_key = {t.key: t for t in emoji_names.things()}
     assert (by_key["🐈"].ko, by_key["🐈"].en, by_key["🐈"].counter) == ("고양이", "cat", "마리")
     assert by_key["🚲"].counter == "대"
+    assert [by_key[x].counter for x in "☕🍺🍷"] == ["잔", "개", "개"]  # a glass is counted, not what is in it
 
 
 def test_pictures_of_a_folder_can_be_pasted(tmp_path) -> None:

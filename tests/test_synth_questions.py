@@ -7,7 +7,8 @@ from dataclasses import replace
 import numpy as np
 
 from varco_vision.data.sample import text_of, validate
-from varco_vision.markup import Chars, Object, parse
+from varco_vision.geometry import Box
+from varco_vision.markup import Chars, Object, parse, write
 from varco_vision.synth import preference, text_wording, wording, wording_choices
 from varco_vision.synth import questions as q
 from varco_vision.synth.knowledge import WORDS, number_word
@@ -240,7 +241,17 @@ def test_templates_are_many_distinct_and_well_formed():
                 12
                 if name.isupper()
                 and name
-                not in ("REFERENTS", "TEXT_REFERENTS", "CHOICE", "YES_NO", "SIDES", "HEIGHTS", "QUARTERS", "BY_LETTER")
+                not in (
+                    "REFERENTS",
+                    "TEXT_REFERENTS",
+                    "CHOICE",
+                    "YES_NO",
+                    "SIDES",
+                    "HEIGHTS",
+                    "QUARTERS",
+                    "BY_LETTER",
+                    "NAMED",
+                )
                 else 2
             )
             assert len(templates) >= (least if name.isupper() else 6), (name, lang)
@@ -285,6 +296,11 @@ def test_answers_use_fitting_particles():
     assert q.joined(["빨간색 원", "별"], "ko") == "빨간색 원과 별"
     assert q.joined(["고리", "별"], "ko") == "고리와 별"
     assert q.joined(["a", "b", "c"], "en") == "a, b and c"
+    assert q.joined(["빨간색 원", "파란색 별", "초록색 고리"], "ko") == "빨간색 원, 파란색 별과 초록색 고리"
+    assert q.joined(["원", "고리", "별", "십자가"], "ko") == "원, 고리, 별과 십자가"
+    boxed = [write([Object(name, (Box(0, 0, 0.5, 0.5),))], 1) for name in ("별", "고리", "원")]
+    assert q.joined(boxed, "ko") == f"{boxed[0]}, {boxed[1]}와 {boxed[2]}"
+    assert q.joined(["'teg'", "'pen'", "'05'"], "ko") == "'teg', 'pen'과 '05'"
     assert [article(x) for x in ("red circle", "orange ring")] == ["a red circle", "an orange ring"]
 
 

@@ -6,11 +6,13 @@ scores of parts of a set are joined by joining their records. The rules:
 - grounding with one gold box: the first box of the answer counts, IoU >= the threshold; no box is IoU 0 and wrong.
 - grounding with no gold box: right when the answer has none. With several, or for a description: F1 of boxes.
 - OCR: a word is read when a word with the same text and IoU >= 0.5 was told, each told word used once.
+- description: equal to the gold sentence; in Korean a list may have a comma where another has 과 or 와 (`korean.with_commas`).
 - multiple choice: `extract.choice` reads the letter, with the options' texts where the sample has them in `meta`.
 - what cannot be read from an answer is wrong, and counted; nothing is guessed, nothing is left out.
 
 own-2 differs from own-1 in multiple choice alone: own-1 had a reader of its own that took the first letter declared, also
-where another one follows, and knew no texts of options.
+where another one follows, and knew no texts of options. own-3 differs from own-2 in Korean descriptions alone: a list with
+commas ("원, 별, 고리") and one with a particle ("원, 별과 고리") are the same.
 """
 
 from __future__ import annotations
@@ -29,13 +31,14 @@ from varco_vision.eval import extract
 from varco_vision.eval import metrics as m
 from varco_vision.eval.statistics import Interval, Kept, bootstrap_mean, bootstrap_ratio, compare, wilson
 from varco_vision.geometry import Box
+from varco_vision.synth.korean import with_commas
 
 if TYPE_CHECKING:
     from varco_vision.infer.answer import Answer
     from varco_vision.infer.engine import Request
 
 Record = dict[str, Any]
-PROTOCOL = "own-2"  # changes whenever a rule or a limit below does: numbers of different protocols do not compare
+PROTOCOL = "own-3"  # changes whenever a rule or a limit below does: numbers of different protocols do not compare
 # The longest answer of each task in tokens; an answer that is cut off is scored as it stands, and counted.
 LIMITS = {
     "grounding": 256,
@@ -331,8 +334,9 @@ def _choice(sample: Sample, gold: Gold, answer: Answer, mark: _Mark) -> None:
 
 
 def _caption(sample: Sample, gold: Gold, answer: Answer, mark: _Mark) -> None:
-    mark.right("caption_acc", m.same_answer(answer.text, gold.text))
-    mark.parts["caption_cer"] = m.character_errors(answer.text, gold.text)
+    told, known = with_commas(answer.text), with_commas(gold.text)
+    mark.right("caption_acc", m.same_answer(told, known))
+    mark.parts["caption_cer"] = m.character_errors(told, known)
 
 
 def _text(sample: Sample, gold: Gold, answer: Answer, mark: _Mark) -> None:

@@ -13,6 +13,7 @@ from varco_vision.synth.asking import QA, YES_NO, Asked, Asks, Made, as_list, bo
 from varco_vision.synth.charts import KIND_NAMES, Chart, ChartConfig, chart
 from varco_vision.synth.korean import josa
 from varco_vision.synth.phrasing import Speaker
+from varco_vision.synth.questions import joined
 from varco_vision.synth.templates import pages as t
 from varco_vision.synth.templates import reading as t_reading
 from varco_vision.synth.wild_source import settings
@@ -157,12 +158,12 @@ class ChartBook:
         best, least = row.index(max(row)), row.index(min(row))
         if lang == "ko":
             said = [f"'{title}'{josa(title, '을/를')} 나타낸 {name}입니다."]
-            said += [f"{', '.join(ch.names)}의 값을 보여 줍니다."] if long else []
+            said += [f"{joined(ch.names, lang)}의 값을 보여 줍니다."] if long else []
             if long and not ch.series:
                 said.append(f"값이 가장 큰 것은 {ch.names[best]}, 가장 작은 것은 {ch.names[least]}입니다.")
         else:
             said = [f"This is a {name} titled '{title}'."]
-            said += [f"It shows {', '.join(ch.names[:-1])} and {ch.names[-1]}."] if long else []
+            said += [f"It shows {joined(ch.names, lang)}."] if long else []
             if long and not ch.series:
                 said.append(f"The highest value is that of {ch.names[best]} and the lowest that of {ch.names[least]}.")
         kind = "chart_long" if long else "chart"

@@ -54,7 +54,7 @@ RENAMED = {
 _COUNTERS = {"animal": "마리", "vehicle": "대", "plant": "그루"}
 _COUNTER_OF = {"🌻": "송이", "🌹": "송이", "🌷": "송이", "🍀": "개", "🍁": "장", "🍄": "개", "🚀": "대", "🏠": "채", "🏰": "채", "🕷": "마리", "💻": "대", "📺": "대",
                "📷": "대", "🖨": "대", "☎": "대", "📱": "대", "🎹": "대", "🎸": "대", "⛵": "척", "🚤": "척", "🛳": "척", "✏": "자루", "👖": "벌", "👕": "벌", "👗": "벌",
-               "🧦": "켤레", "🧤": "켤레", "🍷": "잔", "🍺": "잔", "☕": "잔"}  # fmt: skip
+               "🧦": "켤레", "🧤": "켤레", "☕": "잔"}  # fmt: skip
 _PLURALS = {"ox": "oxen", "fish": "fish", "pufferfish": "pufferfish", "sheep": "sheep", "deer": "deer", "mouse": "mice", "die": "dice", "squid": "squid",
             "shrimp": "shrimp", "loaf of bread": "loaves of bread", "wolf": "wolves", "octopus": "octopuses", "cactus": "cacti",
             "fork and knife": "forks and knives", "scarf": "scarves", "maple leaf": "maple leaves", "goldfish": "goldfish"}  # fmt: skip

@@ -8,6 +8,7 @@ written in Hangul (pen -> 펜, cake -> 케이크, milk -> 밀크).
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from functools import lru_cache
 
 from varco_vision.errors import InputError
@@ -148,6 +149,37 @@ def josa(word: str, pair: str) -> str:
 def attach(word: str, pair: str) -> str:
     """The word with the fitting particle written to it: attach("고리", "이/가") == "고리가"."""
     return word + josa(word, pair)
+
+
+def listed(items: Iterable[str]) -> str:
+    """Things one after another, as one says them: "빨간색 원, 파란색 별과 초록색 고리"; the last two are joined by 과 or 와.
+
+    InputError for no items, or where the last but one cannot be read aloud.
+    """
+    *before, last = items
+    if not before:
+        return last
+    return f"{', '.join(before)}{josa(before[-1], '과/와')} {last}"
+
+
+_LIST_PARTICLE = re.compile(r"(\S+?)([과와]) ")
+
+
+def with_commas(text: str) -> str:
+    """The text with every list written with commas alone: "원, 별과 고리" -> "원, 별, 고리"; other text stays as it is.
+
+    A syllable 과 or 와 counts as the particle where it fits the sound before it: 사과 한 개 stays, since after 사 it were 와.
+    """
+
+    def plain(found: re.Match[str]) -> str:
+        word, particle = found.groups()
+        try:
+            fits = josa(word, "과/와") == particle
+        except InputError:  # signs that nobody reads aloud carry no particle
+            fits = False
+        return f"{word}, " if fits else found.group()
+
+    return _LIST_PARTICLE.sub(plain, text)
 
 
 _SLOT = re.compile(r"\{(\w+)(?:\|([^{}]+))?\}")

@@ -15,7 +15,7 @@ from varco_vision.geometry import Box
 from varco_vision.markup import Chars, Object, write
 from varco_vision.synth import wording as w
 from varco_vision.synth import wording_places as places
-from varco_vision.synth.korean import fill, josa
+from varco_vision.synth.korean import fill, listed
 from varco_vision.synth.scenes import Scene, SceneObject, SceneWord
 from varco_vision.synth.shapes import COLOURS, SHAPES, article, object_name, other_name
 from varco_vision.synth.words import PixelBox, script
@@ -265,12 +265,12 @@ def _middle(o: SceneObject, scene: Scene, axis: int) -> float:
 
 
 def joined(names: Iterable[str], lang: str) -> str:
-    """A list in words: "A와 B", "A, B, C"; "A and B", "A, B and C"."""
+    """A list in words: "A와 B", "A, B와 C"; "A and B", "A, B and C"."""
     items = list(names)
+    if lang == "ko":
+        return listed(items)
     if len(items) == 1:
         return items[0]
-    if lang == "ko":
-        return f"{items[0]}{josa(items[0], '과/와')} {items[1]}" if len(items) == 2 else ", ".join(items)
     return f"{', '.join(items[:-1])} and {items[-1]}"
 
 

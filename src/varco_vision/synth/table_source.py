@@ -12,6 +12,7 @@ from varco_vision.synth import strings
 from varco_vision.synth.asking import QA, Asked, Asks, Made, as_list, both, readable, relative
 from varco_vision.synth.korean import josa
 from varco_vision.synth.phrasing import Speaker
+from varco_vision.synth.questions import joined
 from varco_vision.synth.tables import Column, Table, TableConfig, cell_box, number_text, table
 from varco_vision.synth.templates import pages as t
 from varco_vision.synth.wild_source import reading_asks, settings, word_list
@@ -166,17 +167,16 @@ class TableBook:
         heads = [c.name(lang) for c in tb.columns]
         titled = bool(tb.title_words)  # only what is written is quoted
         if lang == "ko":
-            listed = ", ".join(heads)
+            given = joined(heads, lang)
             rows = f"{n}개월" if topic.said == "달" else f"{topic.said} {n}{topic.counter}"
             said = [
                 f"제목이 '{tb.title}'인 표입니다." if titled else "표입니다.",
-                f"{rows}의 {listed}{josa(listed, '이/가')} 적혀 있습니다.",
+                f"{rows}의 {given}{josa(given, '이/가')} 적혀 있습니다.",
             ]
         else:
-            listed = " and ".join([", ".join(heads[:-1]), heads[-1]] if len(heads) > 1 else heads)
             said = [
                 f"This is a table titled '{tb.title}'." if titled else "This is a table.",
-                f"It gives the {listed} of {n} {topic.rows_en}.",
+                f"It gives the {joined(heads, lang)} of {n} {topic.rows_en}.",
             ]
         for c, column in enumerate(tb.columns if long else []):
             if not column.ranked:

@@ -62,7 +62,7 @@ class Topic:
     @property
     def counter(self) -> str:
         """How Korean counts the rows."""
-        return "명" if self.names == "people" else "개"
+        return {"people": "명", "places": "곳"}.get(self.names, "개")
 
     @property
     def said(self) -> str:
@@ -90,7 +90,7 @@ TOPICS = (
         Column("국어 점수", "Korean score", "점", "", 40, 100, 1, *_HIGH), Column("수학 점수", "math score", "점", "", 30, 100, 1, *_HIGH),
         Column("영어 점수", "English score", "점", "", 35, 100, 1, *_HIGH), Column("과학 점수", "science score", "점", "", 30, 100, 1, *_HIGH))),
     Topic("상품 재고", "Stock of Goods", "상품", "product", "products", "goods", (
-        Column("단가", "unit price", "원", "won", 500, 15000, 100, *_PRICE), Column("재고", "stock", "개", "", 0, 400, 1, *_MANY),
+        Column("단가", "unit price", "원", "won", 500, 15000, 100, *_HIGH), Column("재고", "stock", "개", "", 0, 400, 1, *_MANY),
         Column("판매량", "sales", "개", "", 0, 300, 1, *_MANY), Column("재고 증감", "change in stock", "개", "", -80, 80, 1, *_SIGNED))),
     Topic("열차 요금과 거리", "Train Fares", "도착역", "destination", "destinations", "places", (
         Column("거리", "distance", "km", "km", 20, 480, 1, ("먼", "highest"), ("가까운", "lowest")), Column("소요 시간", "travel time", "분", "min", 20, 320, 1, ("긴", "highest"), ("짧은", "lowest")),

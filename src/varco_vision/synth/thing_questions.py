@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,8 +11,9 @@ from varco_vision.markup import Object, write
 from varco_vision.synth.asking import QA, YES_NO, Asks, as_list, both, relative
 from varco_vision.synth.emoji_names import Thing, indefinite, plural
 from varco_vision.synth.emoji_scenes import PlacedThing, ThingScene
-from varco_vision.synth.korean import fill, josa
+from varco_vision.synth.korean import fill
 from varco_vision.synth.phrasing import Speaker
+from varco_vision.synth.questions import joined
 from varco_vision.synth.shapes import COLOURS
 from varco_vision.synth.templates import objects as t
 
@@ -32,15 +34,6 @@ def counted(thing: Thing, n: int, lang: str) -> str:
     if lang == "ko":
         return f"{thing.ko} {_NATIVE[n] if n < len(_NATIVE) else n} {thing.counter}"
     return indefinite(thing.en) if n == 1 else f"{_WORDS[n] if n < len(_WORDS) else n} {thing.plural}"
-
-
-def joined(items: Sequence[str], lang: str) -> str:
-    """A list in words."""
-    if len(items) == 1:
-        return items[0]
-    if lang == "ko":
-        return f"{', '.join(items[:-1])}{josa(items[-2], '과/와')} {items[-1]}"
-    return f"{', '.join(items[:-1])} and {items[-1]}"
 
 
 class Book:
@@ -108,14 +101,26 @@ class Book:
         edge = ("top", "", "bottom")[row]
         return f"at the {edge}" if column == 1 else f"at the {edge} {('left', '', 'right')[column]}"
 
+    def _places(self, lang: str) -> list[tuple[str, str, int]]:
+        """Where things are, with all that is there in words and its number: things of one place are told together."""
+        found: dict[str, list[Thing]] = {}
+        for p in self.scene.things:
+            found.setdefault(self._place(p, lang), []).append(p.thing)
+        told = []
+        for place, there in found.items():
+            numbers = Counter(there)
+            names = [x.ko if lang == "ko" and n == 1 else counted(x, n, lang) for x, n in numbers.items()]
+            told.append((place, joined(names, lang), len(there)))
+        return told
+
     def caption_long(self, lang: str) -> QA:
         n, ground = len(self.scene.things), self.scene.background.rsplit("-", 1)[0]
         said = []
         if lang == "ko":
             said.append(f"그림에는 물체가 모두 {n}개 있습니다.")
             said += [
-                f"{self._place(p, lang)}에는 {p.thing.ko}{josa(p.thing.ko, '이/가')} 있습니다."
-                for p in self.scene.things
+                fill("{place}에는 {things|이/가} 있습니다.", place=place, things=things)
+                for place, things, _ in self._places(lang)
             ]
             if ground in _GROUND:
                 said.append(f"배경은 {_GROUND[ground][0]}입니다.")
@@ -123,9 +128,7 @@ class Book:
             said.append(
                 f"There {'is one object' if n == 1 else f'are {_WORDS[n] if n < 13 else n} objects'} in the picture."
             )
-            for p in self.scene.things:
-                where = self._place(p, lang)
-                said.append(f"There is {indefinite(p.thing.en)} {where}.")
+            said += [f"There {'is' if n == 1 else 'are'} {things} {place}." for place, things, n in self._places(lang)]
             if ground in _GROUND:
                 said.append(f"The background is {_GROUND[ground][1]}.")
         return QA("caption", "long", lang, self.say(t.CAPTION_LONG, lang), " ".join(said), {"count": n})
