@@ -10,7 +10,7 @@ import pytest
 from test_report import Page
 
 from varco_vision.cli import demo_bench
-from varco_vision.eval import page, set_table
+from varco_vision.eval import figures, page, set_table
 from varco_vision.eval.cache import Store
 
 
@@ -51,7 +51,8 @@ def results(right: int) -> dict:
     }
     tasks = [
         {"told": told, "about": {"title": "K-SEED"}, "n_questions": 4, "n_rows": 4, "score": {"reader": "strict"},
-         "readers": {"strict": {"per_row": cell, "unread": 0.5}}},
+         "readers": {"strict": {"per_row": cell, "unread": 0.5}},
+         "tables": {"category": {"수량": cell, "색": {**cell, "n": 1}}, "source": {"one": cell}}},
         {"told": judged, "about": {"title": "K-LLaVA-W"}, "n_questions": 2, "n_rows": 2, "score": None, "readers": {}},
     ]  # fmt: skip
     return {"tasks": tasks}
@@ -84,6 +85,35 @@ def test_table_says_score_interval_chance_and_unread(found: dict) -> None:
     assert len(set_table.head(found)) == len(lines[0])
     text = set_table.markdown(found, "title")
     assert text.count("| K-SEED |") == 1 and "strict/k_seed#1" in text and "<code>" not in text
+
+
+def test_two_models_are_compared_on_the_same_questions(found: dict, tmp_path: Path) -> None:
+    assert set_table.paired_rows(found) == [] and "Lost / gained" not in set_table.markdown(found, "t")
+    kept = {"n": 4, "difference": -0.25, "low": -0.75, "high": 0.0, "lost": 1, "gained": 0, "p": 1.0, "judged": False}
+    found["paired"] = [{"task": "k_seed", **kept}, {"task": "k_llava_w", "judged": True, "n": 0}]
+    assert set_table.paired_rows(found) == [["K-SEED", "4", "-25.0 (-75.0 to +0.0)", "1 / 0", "1"]]
+    assert "| K-SEED | 4 | -25.0" in set_table.markdown(found, "t")
+    assert "From one <a> to two" in Page(set_table.html(found, tmp_path)).text
+
+
+def test_categories_stand_side_by_side_where_there_are_several(found: dict, tmp_path: Path) -> None:
+    text = Page(set_table.html(found, tmp_path)).text
+    assert "K-SEED by category" in text and "수량" in text and "K-SEED by source" not in text
+
+
+def test_a_page_of_its_own_links_to_each_models_report(found: dict, tmp_path: Path) -> None:
+    found["reports"] = {"two": "scores/two/report.html"}
+    (tmp_path / "scores").mkdir()
+    html, text = set_table.write(found, "k <mini>", tmp_path / "scores", tmp_path)
+    shown = html.read_text(encoding="utf-8")
+    assert Page(shown) and "k &lt;mini&gt;" in shown and 'href="two/report.html"' in shown and "$" not in shown
+    assert text.read_text(encoding="utf-8").startswith("# k <mini>")
+    assert 'href="scores/two/report.html"' in set_table.html(found, tmp_path)
+
+
+def test_a_figure_shows_interval_and_chance() -> None:
+    drawn = figures.interval({"value": 0.5, "low": 0.25, "high": 1.0}, 0.25)
+    assert drawn.count('cx="48.0"') == 1 and 'class="bar" x1="25.0" y1="6.0" x2="94.0"' in drawn
 
 
 def test_section_is_well_formed_and_escaped(found: dict, tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 ```
 OUT/k-mini/                 the sets with card and checksums, as `bench build k-mini` makes them
 OUT/k-mini-scores/MODEL/    a folder as `eval run --tasks` leaves it; `eval score` and `eval compare` work on it
-OUT/k-mini-scores/report.md the table of all models
+OUT/k-mini-scores/report.html and .md: all models side by side
 ```
 """
 
@@ -105,7 +105,7 @@ def measure(models: Mapping[str, Loaded], out: Path, count: int, world: World) -
 
     The processes share the questions; what an earlier start answered is not asked again.
     """
-    from varco_vision.eval import set_table
+    from varco_vision.eval import runs, set_table
 
     if (why := missing()) is not None:
         if world.leads:
@@ -122,7 +122,10 @@ def measure(models: Mapping[str, Loaded], out: Path, count: int, world: World) -
     rows = {task: asked(next(iter(folders.values())), task) for task in plan.tasks}
     found = set_table.collect(results, rows)
     found |= {"count": count, "command": plan.command, "examples": examples(folders, plan.tasks, found, out)}
-    (out / SCORES / "report.md").write_text(set_table.markdown(found, "k-mini"), encoding="utf-8")
+    found["reports"] = {name: (folder / "report.html").relative_to(out).as_posix() for name, folder in folders.items()}
+    if len(folders) == 2:
+        found["paired"] = runs.compare_runs(*folders.values())
+    set_table.write(found, "k-mini", out / SCORES, out)
     show(found)
     return found
 

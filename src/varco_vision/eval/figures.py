@@ -126,6 +126,23 @@ def stages_chart(rows: Sequence[str], series: Mapping[str, Sequence[Dot | None]]
     return _svg(parts, f"{name} by stage", "stages", width)
 
 
+def interval(cell: Mapping[str, float], mark: float) -> str:
+    """A share with its interval on a line from 0 to 1, in a cell of a table; `mark` is a tick across it, such as chance."""
+    wide, high = 96, 12
+    x = {name: 2 + (wide - 4) * min(max(value, 0.0), 1.0) for name, value in {**_ends(cell), "mark": mark}.items()}
+    parts = [
+        _segment((2, high / 2), (wide - 2, high / 2), "grid"),
+        _segment((x["low"], high / 2), (x["high"], high / 2), "bar"),
+        _segment((x["mark"], 1), (x["mark"], high - 1), "mark"),
+        f'<circle class="dot" cx="{x["value"]:.1f}" cy="{high / 2:.1f}" r="3"></circle>',
+    ]
+    return f'<svg class="interval" viewBox="0 0 {wide} {high}" aria-hidden="true">{"".join(parts)}</svg>'
+
+
+def _ends(cell: Mapping[str, float]) -> dict[str, float]:
+    return {name: float(cell[name]) for name in ("low", "value", "high")}
+
+
 def rows_title(row: str, value: float) -> str:
     """What pointing at a dot shows."""
     return escape(f"{row}: {value:.3f}")

@@ -1,4 +1,5 @@
-"""Several models on the same evaluation sets, side by side: score, interval, chance, unread answers; HTML, Markdown, plain.
+"""Several models on the same evaluation sets, side by side: score, interval, chance, unread answers, categories, and which
+model is better on the same questions; HTML, Markdown, plain.
 
 `collect` makes plain JSON out of the results of runs (`runs.score_run`); the rest shows it.
 """
@@ -10,9 +11,10 @@ import math
 from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
+from string import Template
 from typing import Any
 
-from varco_vision.eval import page, protocols
+from varco_vision.eval import figures, page, protocols
 
 Row = Mapping[str, Any]
 HEAD = ("Set", "Measured as", "n", "By chance")
@@ -26,6 +28,12 @@ CHANCE = (
     "By chance: one letter drawn for each row. Where options are turned, a guess of one option's text that stays the same in all "
     "rotations would be right in 25 %. A model that answers without a letter falls below chance: such answers are wrong here."
 )
+PAIRED = (
+    "The same questions answered by both: lost are right answers of the first model that the second one has not, gained the other way "
+    "round; p is McNemar's exact test, the interval a paired bootstrap."
+)
+PAIRED_HEAD = ("Set", "n", "Change, points", "Lost / gained", "p")
+TEMPLATE = Path(__file__).with_name("template.html")
 JUDGE = "Open questions are answered but not scored: a judge is a language model, and none is asked here."
 
 
@@ -45,7 +53,8 @@ def collect(runs: Mapping[str, Mapping[str, Any]], rows: Mapping[str, Sequence[R
     """What the results of runs on the same sets say, as results.json keeps it. runs: by model; rows: by task.
 
     {"sets": {task: {"title", "aggregation", "n_questions", "n_rows", "chance": {measure: share}}},
-     "models": {name: {task: {"protocol", "unread", "not_judged", "scores": {measure: cell}}}}}; measures as in `MEASURED`.
+     "models": {name: {task: {"protocol", "unread", "scores": {measure: cell}, "tables": {column: {value: cell}}}}}}; measures as in
+    `MEASURED`.
     """
     sets: dict[str, Any] = {}
     models: dict[str, Any] = {}
@@ -67,6 +76,7 @@ def collect(runs: Mapping[str, Mapping[str, Any]], rows: Mapping[str, Sequence[R
                 "protocol": protocols.line(told),
                 "unread": own.get("unread"),
                 "scores": {measure: own[measure] for measure in measures},
+                "tables": task.get("tables", {}),
             }
     return {"sets": sets, "models": models}
 
@@ -100,9 +110,28 @@ def markdown(found: Mapping[str, Any], title: str) -> str:
     """The table with what a reader must know of it."""
     lines = [f"# {title}", "", INTRO.replace("<code>", "`").replace("</code>", "`"), ""]
     lines += [*page.markdown(head(found), table_rows(found)), "", f"{CHANCE} {JUDGE}", ""]
+    if rows := paired_rows(found):
+        lines += [_pair_title(found), "", *page.markdown(PAIRED_HEAD, rows), "", PAIRED, ""]
     for name, tasks in found["models"].items():
         lines += [f"- {name}: {tasks[task]['protocol']}" for task in tasks]
     return "\n".join(lines) + "\n"
+
+
+def paired_rows(found: Mapping[str, Any]) -> list[list[str]]:
+    """Plain cells of `PAIRED_HEAD`: found["paired"], as `runs.compare_runs` gives it, without what no judge has seen."""
+    rows = []
+    for one in found.get("paired", ()):
+        if one["judged"]:
+            continue
+        change = f"{100 * one['difference']:+.1f} ({100 * one['low']:+.1f} to {100 * one['high']:+.1f})"
+        title = found["sets"][one["task"]]["title"]
+        rows.append([title, f"{one['n']:,}", change, f"{one['lost']} / {one['gained']}", f"{one['p']:.2g}"])
+    return rows
+
+
+def _pair_title(found: Mapping[str, Any]) -> str:
+    first, second = list(found["models"])[:2]
+    return f"From {first} to {second}"
 
 
 # --- HTML ----------------------------------------------------------------------------------------------------------
@@ -118,7 +147,7 @@ def html(found: Mapping[str, Any] | None, folder: Path) -> str:
     title, korean_title = "Five Korean sets: k-mini", "한국어 평가 다섯 가지: k-mini"
     if "left_out" in found:
         return page.section(title, korean_title, f"<p>Left out: {escape(found['left_out'])}</p>")
-    notes = f'<p>{INTRO}</p><p class="quiet">Under each score its 95 % interval. {CHANCE} {JUDGE}</p>'
+    notes = f'<p>{INTRO}</p><p class="quiet">Under each score its 95 % interval; the upright tick is chance. {CHANCE} {JUDGE}</p>'
     lines = [
         f"<li>{escape(name)}: {escape(one['protocol'])}</li>"
         for name, tasks in found["models"].items()
@@ -131,7 +160,58 @@ def html(found: Mapping[str, Any] | None, folder: Path) -> str:
         if examples
         else ""
     )
-    return page.section(title, korean_title, notes, _table(found), protocol, shown)
+    parts = (notes, _table(found), protocol, _paired(found), _categories(found), _reports(found), shown)
+    return page.section(title, korean_title, *parts)
+
+
+def write(found: Mapping[str, Any], title: str, folder: Path, pictures: Path) -> list[Path]:
+    """report.html and report.md of `found` in a folder. pictures: the folder that paths of examples start from."""
+    paths = [folder / "report.html", folder / "report.md"]
+    here = {
+        **found,
+        "reports": {name: path.removeprefix(f"{folder.name}/") for name, path in found.get("reports", {}).items()},
+    }
+    body = f"<header><h1>{escape(title)}</h1></header>\n{html(here, pictures)}"
+    template = Template(TEMPLATE.read_text(encoding="utf-8"))
+    paths[0].write_text(template.substitute(title=escape(title), body=body), encoding="utf-8")
+    paths[1].write_text(markdown(found, title), encoding="utf-8")
+    return paths
+
+
+def _paired(found: Mapping[str, Any]) -> str:
+    rows = [[escape(cell) for cell in row] for row in paired_rows(found)]
+    if not rows:
+        return ""
+    title = f"<h3>{escape(_pair_title(found))}{page.korean('같은 문항에서의 차이')}</h3>"
+    return f'{title}<p class="quiet">{PAIRED}</p>{page.table(PAIRED_HEAD, rows, range(1, 5))}'
+
+
+def _categories(found: Mapping[str, Any]) -> str:
+    """For each set a closed table of its categories, a column a model; left out where a set has one category only."""
+    parts = []
+    for task, told in found["sets"].items():
+        tables = {name: tasks[task].get("tables", {}) for name, tasks in found["models"].items()}
+        for column in dict.fromkeys(column for table in tables.values() for column in table):
+            values = dict.fromkeys(value for table in tables.values() for value in table.get(column, {}))
+            if len(values) < 2:
+                continue
+            rows = []
+            for value in values:
+                cells = [table.get(column, {}).get(value) for table in tables.values()]
+                n = next(cell["n"] for cell in cells if cell)
+                shown = ["–" if c is None else f"{_per_cent(c['value'])}<small>{_span(c)}</small>" for c in cells]
+                rows.append([escape(value), str(n), *shown])
+            inner = page.table([escape(column), "n", *map(escape, tables)], rows, range(1, 2 + len(tables)))
+            parts.append(f"<details><summary>{escape(told['title'])} by {escape(column)}</summary>{inner}</details>")
+    return f"<h3>By category{page.korean('범주별')}</h3>{''.join(parts)}" if parts else ""
+
+
+def _reports(found: Mapping[str, Any]) -> str:
+    """Links to the models' own reports: every rule, every category, wrong answers beside their pictures."""
+    links = [f'<li><a href="{escape(path)}">{escape(name)}</a></li>' for name, path in found.get("reports", {}).items()]
+    if not links:
+        return ""
+    return f"<p>Every wrong answer beside its picture, and the same answers under other rules:</p><ul>{''.join(links)}</ul>"
 
 
 def _table(found: Mapping[str, Any]) -> str:
@@ -153,10 +233,8 @@ def _cells(task: Mapping[str, Any], measure: str, by_chance: float | None) -> li
         return ['<span class="quiet">not judged</span>', "–"]
     side = against_chance(cell, by_chance)
     kind = {"above": "up", "below": "down", "like": "quiet"}[side]
-    interval = f"{100 * cell['low']:.1f} – {100 * cell['high']:.1f}"
-    score = (
-        f'<span class="{kind}">{_per_cent(cell["value"])}</span><small>{interval}</small><small>{side} chance</small>'
-    )
+    score = f'<span class="{kind}">{_per_cent(cell["value"])}</span>{figures.interval(cell, by_chance)}'
+    score += f"<small>{_span(cell)}</small><small>{side} chance</small>"
     return [score, _per_cent(task["unread"])]
 
 
@@ -183,6 +261,10 @@ def _short(text: str, most: int = 160) -> str:
 
 def _per_cent(value: float) -> str:
     return f"{100 * value:.1f}\u00a0%"
+
+
+def _span(cell: Mapping[str, Any]) -> str:
+    return f"{100 * cell['low']:.1f} – {100 * cell['high']:.1f}"
 
 
 def _interval(cell: Mapping[str, Any]) -> str:

@@ -81,8 +81,8 @@ class Kept:
 def compare(before: Sequence[bool], after: Sequence[bool], seed: int = 0) -> Kept:
     """Paired comparison of right answers; before[i] and after[i] belong to one question. At least one pair.
 
-    The interval is the percentile bootstrap of the mean difference; where no answer changed it has no width, and is
-    widened to what `wilson` leaves open for a change in either direction.
+    The interval is the percentile bootstrap of the mean difference. Where no answer changed, or all did in one direction, it
+    has no width, and is widened to what `wilson` leaves open.
     """
     assert before and len(before) == len(after)
     n = len(before)
@@ -92,6 +92,9 @@ def compare(before: Sequence[bool], after: Sequence[bool], seed: int = 0) -> Kep
     if lost == gained == 0:
         unseen = wilson(0, n)[1]
         low, high = -unseen, unseen
+    elif n in (lost, gained):
+        certain = wilson(n, n)[0]
+        low, high = (certain, 1.0) if gained else (-1.0, -certain)
     right = sum(before)
     return Kept(
         n=n,

@@ -15,9 +15,11 @@ from string import Template
 from typing import Any
 
 from varco_vision.eval import page, protocols
+from varco_vision.eval.benchmarks import stem
 from varco_vision.eval.cache import Store
 from varco_vision.eval.rules import COMPARED, SCORERS
 
+LONGEST = 400  # letters of a question or an answer on the page
 SHOWN = 24  # wrong answers of a task on the page
 AGGREGATIONS = {
     "micro": "share of right rows",
@@ -80,6 +82,10 @@ def _share(value: float) -> str:
     return f"{100 * value:.1f} %"
 
 
+PUBLISHED = (
+    "Of the whole published set, each under the protocol of its source: they compare with a number of this page only as far as set "
+    "and protocol agree."
+)
 MAIN_HEAD = ("Set", "Protocol", "Score (95 % interval)", "Measured as", "n", "Unread", "Id")
 KINDS = {"per_row": "per row", "circular": "circular", "macro": "macro", "unread": "not read"}
 READER_HEAD = ("Per cent", *COMPARED)
@@ -133,13 +139,14 @@ def _task(out: Path, task: Mapping[str, Any], wrong: Sequence[Mapping[str, Any]]
             "<h3>The same answers under every rule</h3>",
             _table(READER_HEAD, reader_rows(task), range(1, len(READER_HEAD))),
         ]
-    for name, cells in task["tables"].items():
+    for name, cells in _tables(task).items():
         parts += [
             f"<h3>By {name}</h3>",
             _table((name, "Score", "n"), [[v, per_cent(c), str(c["n"])] for v, c in cells.items()], (1, 2)),
         ]
     if task["published"]:
-        parts += ["<h3>Published scores</h3>", _table(("Model", "Score", "Source", "Protocol"), _published(task), (1,))]
+        table = _table(("Model", "Score", "Source", "Protocol"), _published(task), (1,))
+        parts += ["<h3>Published scores</h3>", f'<p class="quiet">{escape(PUBLISHED)}</p>', table]
     if wrong:
         cards = "".join(_card(out, row) for row in wrong[:SHOWN])
         parts += [
@@ -168,6 +175,11 @@ def _notes(task: Mapping[str, Any]) -> list[str]:
     ]
 
 
+def _tables(task: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    """Tables of categories that tell more than the score does."""
+    return {name: cells for name, cells in task["tables"].items() if len(cells) > 1}
+
+
 def _published(task: Mapping[str, Any]) -> list[list[str]]:
     return [[p["model"], f"{p['score']:.2f}", p["title"], p["protocol"]] for p in task["published"]]
 
@@ -179,13 +191,21 @@ def _card(out: Path, row: Mapping[str, Any]) -> str:
         if path.exists():
             data = base64.b64encode(path.read_bytes()).decode()
             frames.append(f'<div class="frame"><img alt="" src="data:image/jpeg;base64,{data}"></div>')
-    options = "<br>".join(escape(f"{letter}. {text}") for letter, text in row["options"].items() if text)
+    options = "\n".join(f"{letter}. {text}" for letter, text in row["options"].items() if text)
     read = "no letter was read" if row["letter"] is None else f"read as {row['letter']}"
-    return (
-        f'<figure class="card">{"".join(frames)}<figcaption>{escape(row["question"][:400])}<br><small>{options}</small></figcaption>'
-        f'<p class="down">{escape(row["said"][:400]) or "(empty)"} <small>({read})</small></p>'
-        f'<p class="up">{escape(row["answer"])}</p><p><small>{escape(row["index"])} {escape(row["category"])}</small></p></figure>'
-    )
+    question = stem(row["question"]) if options else row["question"]
+    shown = [
+        ("Question", escape(_short(question) + ("\n" + options if options else ""))),
+        ("Answer", f'<span class="down">{escape(_short(row["said"])) or "(empty)"}</span> <small>({read})</small>'),
+        ("Right answer", f'<span class="up">{escape(row["answer"])}</span>'),
+        ("Row", escape(f"{row['index']} {row['category']}".strip())),
+    ]
+    listed = "".join(f"<dt>{name}</dt><dd>{cell}</dd>" for name, cell in shown)
+    return f'<article class="card">{"".join(frames)}<dl>{listed}</dl></article>'
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"
 
 
 # --- Markdown ------------------------------------------------------------------------------------------------------
@@ -200,13 +220,18 @@ def _markdown(results: Mapping[str, Any], wrong: Mapping[tuple[str, str], list[d
         if task["readers"]:
             lines += ["", "The same answers under every rule:", "", *page.markdown(READER_HEAD, reader_rows(task))]
             lines += ["", *(f"- {name}: {SCORERS[name].meaning}" for name in task["readers"])]
-        for name, cells in task["tables"].items():
+        for name, cells in _tables(task).items():
             lines += [
                 "",
                 *page.markdown((name, "Score", "n"), [[v, per_cent(c), str(c["n"])] for v, c in cells.items()]),
             ]
         if task["published"]:
-            lines += ["", "Published:", "", *page.markdown(("Model", "Score", "Source", "Protocol"), _published(task))]
+            lines += [
+                "",
+                f"Published scores. {PUBLISHED}",
+                "",
+                *page.markdown(("Model", "Score", "Source", "Protocol"), _published(task)),
+            ]
         for row in wrong[told["protocol"], told["task"]][:SHOWN]:
             picture = "".join(f"![](pictures/{name}.jpg) " for name in row["images"][:1])
             said = " ".join(row["said"].split())[:200] or "(empty)"
