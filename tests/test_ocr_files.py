@@ -6,6 +6,7 @@ import io
 import json
 import os
 import sys
+import weakref
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from varco_vision.cli.main import main
 from varco_vision.errors import InputError
 from varco_vision.infer.api import VarcoVision
 from varco_vision.infer.ocr import OcrOptions
+from varco_vision.infer.sources import Sheet
 from varco_vision.infer.work import Job, Reader, Task, finished, jobs, read_many, write_errors
 
 
@@ -156,6 +158,120 @@ def test_results_do_not_depend_on_chunks(folder, model, tmp_path, monkeypatch):
         assert a["text"] == b["text"] and [w["box"] for w in a["words"]] == [w["box"] for w in b["words"]]
     assert write_errors(outcomes, tmp_path) == 1
     assert write_errors([], tmp_path) == 0 and not (tmp_path / "errors.jsonl").exists()
+
+
+def document(path, count):
+    """A TIFF file with `count` pages, all different."""
+    frames = [Image.linear_gradient("L").rotate(20 * k).resize((60 + k, 40)).convert("RGB") for k in range(count)]
+    frames[0].save(path, save_all=True, append_images=frames[1:])
+    return path
+
+
+@pytest.mark.parametrize("form", ["json", "pdf"])
+def test_long_documents_are_never_in_memory_whole(model, tmp_path, monkeypatch, form):
+    pikepdf = pytest.importorskip("pikepdf", reason="needs the extra ocr") if form == "pdf" else None
+    from varco_vision.infer import work
+
+    engine = VarcoVision.from_pretrained(model).engine
+    given = [Job(str(document(tmp_path / f"{count}.tif", count)), str(count)) for count in (9, 1, 2)]
+    whole = list(Reader(Task(str(tmp_path / "whole"), (form,), OcrOptions(5)), engine).read(given))
+    alive, most, load, read = [], [0], Sheet.load, work.read_pages
+
+    def counted(sheet):
+        image = load(sheet)
+        alive.append(weakref.ref(image))
+        return image
+
+    def watched(*args, **kwargs):
+        most[0] = max(most[0], sum(one() is not None for one in alive))
+        return read(*args, **kwargs)
+
+    monkeypatch.setattr(work, "CHUNK_PAGES", 2)
+    monkeypatch.setattr(Sheet, "load", counted)
+    monkeypatch.setattr(work, "read_pages", watched)
+    pieces = list(Reader(Task(str(tmp_path / "pieces"), (form,), OcrOptions(5)), engine).read(given))
+    assert pieces == whole and [o.pages for o in pieces] == [9, 1, 2]
+    assert 2 <= most[0] <= 6, "one chunk that is read, one that is decoded, one that waits"
+    for job in given:
+        a, b = (tmp_path / part / f"{job.target}.{form}" for part in ("whole", "pieces"))
+        if pikepdf is None:
+            assert a.read_text(encoding="utf-8") == b.read_text(encoding="utf-8")
+            continue
+        for path in (a, b):
+            with pikepdf.open(path) as made:
+                assert [round(float(page.mediabox[2]) * 200 / 72) for page in made.pages] == [
+                    60 + k for k in range(int(job.target))
+                ]
+
+
+def test_a_page_that_cannot_be_read_fails_its_document_alone(model, tmp_path, monkeypatch):
+    from varco_vision.infer import work
+
+    engine = VarcoVision.from_pretrained(model).engine
+    given = [Job(str(document(tmp_path / f"{k}.tif", 5)), k) for k in "abc"]
+    load = Sheet.load
+
+    def faulty(sheet):
+        if sheet.path.name == "b.tif" and sheet.number == 3:
+            raise InputError("page 4 is torn")
+        return load(sheet)
+
+    monkeypatch.setattr(work, "CHUNK_PAGES", 2)
+    monkeypatch.setattr(Sheet, "load", faulty)
+    found = list(Reader(Task(str(tmp_path / "out"), ("text",), OcrOptions(5)), engine).read(given))
+    assert [(o.pages, o.error) for o in found] == [(5, ""), (0, "page 4 is torn"), (5, "")]
+    assert names(tmp_path / "out") == ["a.txt", "c.txt"]
+
+
+def test_a_result_that_cannot_be_written_fails_its_file_alone(model, tmp_path):
+    engine = VarcoVision.from_pretrained(model).engine
+    long = "가" * 83  # 249 bytes: with .txt a name can be so long, with .hocr.html it cannot
+    for name in (long, "b"):
+        Image.linear_gradient("L").save(tmp_path / f"{name}.png")
+    given = [Job(str(tmp_path / f"{name}.png"), name) for name in (long, "b")]
+    found = list(Reader(Task(str(tmp_path / "out"), ("text",), OcrOptions(5)), engine).read(given))
+    assert [o.error for o in found] == ["", ""]
+    found = list(Reader(Task(str(tmp_path / "out"), ("hocr",), OcrOptions(5)), engine).read(given))
+    assert "cannot write" in found[0].error and found[1].error == ""
+    assert names(tmp_path / "out") == sorted([f"{long}.txt", "b.txt", "b.hocr.html"])
+
+
+def test_many_pages_to_the_screen(run, model, tmp_path, monkeypatch):
+    from varco_vision.infer import work
+
+    place = document(tmp_path / "a.tif", 5)
+    monkeypatch.setattr(work, "CHUNK_PAGES", 2)
+    code, out, err = run("ocr", str(place), "--json", "--model", model, "--max-new-tokens", "4")
+    assert code == 0 and [page["image"] for page in json.loads(out)] == [f"a.tif, page {k}" for k in range(1, 6)]
+    assert err.index("2 of 5 read") < err.index("4 of 5 read") < err.index("5 of 5 read")
+    out = tmp_path / "b.txt"
+    code, _, err = run("ocr", str(place), "--out", str(out), "--model", model, "--max-new-tokens", "4")
+    assert code == 0 and "on 5 pages" in err and out.read_text(encoding="utf-8").count("\f") == 4
+
+
+def start_nothing(task):
+    """In place of loading a model, in a worker process."""
+
+
+def end_from_outside(given):
+    """In place of reading, in a worker process: what the kernel does when memory runs out."""
+    os._exit(9)
+
+
+@pytest.mark.slow
+def test_a_worker_that_is_killed_is_told(monkeypatch, tmp_path):
+    from varco_vision.infer import work
+
+    monkeypatch.setattr(work, "_start_worker", start_nothing)
+    monkeypatch.setattr(work, "_work", end_from_outside)
+    with pytest.raises(InputError, match="after 0 of 8 files.*fewer workers"):
+        read_many([Job(str(k), str(k)) for k in range(8)], Task(str(tmp_path)), workers=2)
+
+
+@pytest.mark.slow
+def test_a_model_that_cannot_be_loaded_is_told_by_workers(tmp_path):
+    with pytest.raises(InputError, match="nowhere"):
+        read_many([Job("a", "a"), Job("b", "b")], Task(str(tmp_path), model=str(tmp_path / "nowhere")), workers=2)
 
 
 @pytest.mark.slow

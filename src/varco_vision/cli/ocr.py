@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,7 +13,11 @@ from varco_vision.cli import common
 from varco_vision.errors import InputError
 
 if TYPE_CHECKING:
+    from PIL.Image import Image
+
     from varco_vision.infer.ocr import OcrOptions
+    from varco_vision.infer.pages import Page
+    from varco_vision.infer.sources import Sheet
     from varco_vision.infer.work import Job, Outcome, Task
 
 app = common.new_app()
@@ -128,24 +133,29 @@ def _to_stdout(
     names: list[str], form: str, options: OcrOptions, dpi: int, model: tuple[Any, ...], draw: Path | None
 ) -> None:
     from varco_vision.infer.sources import expand, sheets
+    from varco_vision.infer.work import decoded
 
     pages = [sheet for file, _ in expand(names) for sheet in sheets(file, dpi)]
-    pictures = common.load_pictures(pages)
-    common.check_drawing(draw, len(pictures))
+    groups = decoded(pages)
+    first = next(groups)
+    common.check_drawing(draw, len(pages))
     vision = common.open_model(*model)
     from varco_vision.infer import formats
     from varco_vision.infer.ocr import read_pages
     from varco_vision.infer.pages import answer_dict
 
+    read: list[Page] = []
     told = -1
 
     def progress(done: int) -> None:
         nonlocal told
-        if done > told:
-            told = done
-            common.note(f"{done} of {len(pages)} read")
+        if len(read) + done > told:
+            told = len(read) + done
+            common.note(f"{told} of {len(pages)} read")
 
-    read = read_pages(vision.engine, pictures, options, [page.name for page in pages], progress)
+    for group in chain([first], groups):
+        names = [sheet.name for sheet, _ in group]
+        read += read_pages(vision.engine, [image for _, image in group], options, names, progress)
     if form == "json":
         values = []
         for page in read:
@@ -165,7 +175,7 @@ def _to_stdout(
         if page.left_out:
             common.note(f"note: {page.left_out} doubtful words of {page.name} were left out; see --min-confidence")
     if draw is not None:
-        common.save_drawing(draw, pictures[0], read[0])
+        common.save_drawing(draw, first[0][1], read[0])
 
 
 def _is_one_result(names: list[str], forms: tuple[str, ...], out: Path) -> bool:
@@ -175,15 +185,20 @@ def _is_one_result(names: list[str], forms: tuple[str, ...], out: Path) -> bool:
 
 def _to_file(file: Path, form: str, task: Task, out: Path) -> None:
     from varco_vision.infer.sources import sheets
+    from varco_vision.infer.work import decoded, write_result
 
     if not out.parent.is_dir():
         raise InputError(f"the folder {out.parent} of --out does not exist")
-    part = [(sheet, sheet.load()) for sheet in sheets(file, task.dpi)]
+    groups = decoded(sheets(file, task.dpi))
+    first = next(groups)  # a wrong file fails before the model is loaded
     vision = common.open_model(task.model, task.device, task.dtype, task.batch_size, task.calibrate)
     from varco_vision.infer.ocr import read_pages
-    from varco_vision.infer.work import write_result
 
-    pages = read_pages(vision.engine, [i for _, i in part], task.options, [sheet.name for sheet, _ in part])
+    part: list[tuple[Sheet, Image | None]] = []
+    pages: list[Page] = []
+    for group in chain([first], groups):
+        pages += read_pages(vision.engine, [image for _, image in group], task.options, [s.name for s, _ in group])
+        part += [(sheet, image if sheet.count == 1 else None) for sheet, image in group]
     write_result(out, form, part, pages)
     for page in pages:
         for answer in page.answers or [page.answer]:

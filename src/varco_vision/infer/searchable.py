@@ -26,8 +26,9 @@ JPEG_QUALITY = 90
 PRIVATE = 0xE000  # characters beyond 16 bits, and those of the private use area, get a code of that area in turn
 
 
-def write_pdf(sheets: Sequence[tuple[Sheet, Image.Image, Page]], out: Path | io.BytesIO) -> None:
-    """One PDF of pages with their text. PDF pages stay as they are and get a layer; pictures become a page each.
+def write_pdf(sheets: Sequence[tuple[Sheet, Image.Image | None, Page]], out: Path | io.BytesIO) -> None:
+    """One PDF of pages with their text. PDF pages stay as they are and get a layer; pictures become a page each, read
+    once more from the file where they are not given.
 
     Raises `InputError` when pikepdf or fontTools is missing, or `out` cannot be written.
     """
@@ -43,7 +44,7 @@ def write_pdf(sheets: Sequence[tuple[Sheet, Image.Image, Page]], out: Path | io.
                 document.pages.append(source.pages[sheet.number])
                 layer.add(document.pages[-1], page)
             else:
-                layer.add(_picture_page(pikepdf, document, image, sheet.dpi), page)
+                layer.add(_picture_page(pikepdf, document, image or sheet.load(), sheet.dpi), page)
         layer.finish()
         document.save(out)
     except (pikepdf.PdfError, OSError) as error:

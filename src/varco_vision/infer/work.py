@@ -9,8 +9,10 @@ spreads files over processes of this machine; `infer.cluster` does the same over
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -70,8 +72,9 @@ def jobs(files: Sequence[tuple[Path, Path]]) -> list[Job]:
     made: list[Job] = []
     taken: dict[str, str] = {}
     stems = [str(name.with_suffix("")) for _, name in files]
+    common = Counter(stems)
     for (file, name), stem in zip(files, stems, strict=True):
-        target = stem if stems.count(stem) == 1 else str(name)  # a.png and a.jpg keep their endings
+        target = stem if common[stem] == 1 else str(name)  # a.png and a.jpg keep their endings
         if target in taken:
             raise InputError(
                 f"{file} and {taken[target]} would both be written to {target}; read them into two folders"
@@ -90,6 +93,39 @@ def result_path(job: Job, task: Task, form: str) -> Path:
     return Path(task.out) / (job.target + formats.SUFFIX[form])
 
 
+@dataclass
+class _Piece:
+    """Some pages of a file, decoded. `last`: the file ends with them. `error`: why there are no more."""
+
+    job: Job
+    pages: list[tuple[Sheet, Image.Image]]
+    last: bool = True
+    error: str = ""
+
+
+@dataclass
+class _File:
+    """What has been read of a file so far. Pictures are kept of files with one page only."""
+
+    sheets: list[tuple[Sheet, Image.Image | None]] = field(default_factory=list)
+    pages: list[Page] = field(default_factory=list)
+
+
+def decoded(given: Sequence[Sheet]) -> Iterator[list[tuple[Sheet, Image.Image]]]:
+    """Pages with their pictures, as many at a time as are read together: documents may have thousands of pages."""
+    group: list[tuple[Sheet, Image.Image]] = []
+    pixels = 0
+    for sheet in given:
+        image = sheet.load()
+        group.append((sheet, image))
+        pixels += image.width * image.height
+        if len(group) >= CHUNK_PAGES or pixels >= CHUNK_PIXELS:
+            yield group
+            group, pixels = [], 0
+    if group:
+        yield group
+
+
 class Reader:
     """Reads files with one model in this process."""
 
@@ -102,9 +138,11 @@ class Reader:
                 task.model, task.device, task.dtype, task.batch_size, task.calibrate
             ).engine
         self.engine = engine
+        self._open: dict[Job, _File] = {}
 
     def read(self, given: Sequence[Job]) -> Iterator[Outcome]:
         """The outcome of each job, in order of completion. The next files are decoded while the model reads."""
+        self._open.clear()
         with ThreadPoolExecutor(max_workers=1) as pool:
             chunks = self._chunks(given)
             coming = _later(pool, chunks)
@@ -112,50 +150,75 @@ class Reader:
                 coming = _later(pool, chunks)
                 yield from self._read_chunk(chunk)
 
-    def _chunks(self, given: Sequence[Job]) -> Iterator[list[tuple[Job, list[tuple[Sheet, Image.Image]] | str]]]:
-        """Whole files, decoded, until a chunk is full; a string in place of pages says why there are none."""
-        chunk: list[tuple[Job, list[tuple[Sheet, Image.Image]] | str]] = []
+    def _chunks(self, given: Sequence[Job]) -> Iterator[list[_Piece]]:
+        """Pieces of files until a chunk is full; a long document is spread over several chunks."""
+        chunk: list[_Piece] = []
         pages = pixels = 0
         for job in given:
-            try:
-                loaded = [(sheet, sheet.load()) for sheet in sheets(job.file, self.task.dpi)]
-            except InputError as error:
-                chunk.append((job, str(error)))
-                continue
-            chunk.append((job, loaded))
-            pages += len(loaded)
-            pixels += sum(image.width * image.height for _, image in loaded)
-            if pages >= CHUNK_PAGES or pixels >= CHUNK_PIXELS:
-                yield chunk
-                chunk, pages, pixels = [], 0, 0
+            for piece in self._pieces(job):
+                chunk.append(piece)
+                pages += len(piece.pages)
+                pixels += sum(image.width * image.height for _, image in piece.pages)
+                if pages >= CHUNK_PAGES or pixels >= CHUNK_PIXELS:
+                    yield chunk
+                    chunk, pages, pixels = [], 0, 0
         if chunk:
             yield chunk
 
-    def _read_chunk(self, chunk: list[tuple[Job, list[tuple[Sheet, Image.Image]] | str]]) -> Iterator[Outcome]:
-        sound = [(job, part) for job, part in chunk if not isinstance(part, str)]
-        pairs = [pair for _, part in sound for pair in part]
+    def _pieces(self, job: Job) -> Iterator[_Piece]:
+        """The pieces of one file; a file with a page that cannot be read ends with an error."""
+        try:
+            found = sheets(job.file, self.task.dpi)
+            done = 0
+            for group in decoded(found):
+                done += len(group)
+                yield _Piece(job, group, last=done == len(found))
+        except InputError as error:
+            yield _Piece(job, [], error=str(error))
+
+    def _read_chunk(self, chunk: list[_Piece]) -> Iterator[Outcome]:
+        pairs = [pair for piece in chunk for pair in piece.pages]
         names = [sheet.name for sheet, _ in pairs]
-        pages = read_pages(self.engine, [image for _, image in pairs], self.task.options, names)
-        yield from (Outcome(job.file, error=part) for job, part in chunk if isinstance(part, str))
-        at = 0
-        for job, part in sound:
-            own = pages[at : at + len(part)]
-            at += len(part)
-            self._write(job, part, own)
-            words = sum(len(page.words) for page in own)
-            truncated = sum(page.truncated for page in own)
-            yield Outcome(job.file, len(own), words, truncated, sum(page.left_out for page in own))
+        pages = iter(read_pages(self.engine, [image for _, image in pairs], self.task.options, names))
+        for piece in chunk:
+            file = self._open.setdefault(piece.job, _File())
+            for sheet, image in piece.pages:
+                file.sheets.append((sheet, image if sheet.count == 1 else None))
+                file.pages.append(next(pages))
+            if piece.last:
+                del self._open[piece.job]
+                yield self._outcome(piece, file)
 
-    def _write(self, job: Job, part: list[tuple[Sheet, Image.Image]], pages: list[Page]) -> None:
-        for form in self.task.forms:
-            path = result_path(job, self.task, form)
-            path.parent.mkdir(parents=True, exist_ok=True)
-            write_result(path, form, part, pages)
+    def _outcome(self, piece: _Piece, file: _File) -> Outcome:
+        """Write a file's results; one that cannot be written is noted like one that cannot be read."""
+        job, pages = piece.job, file.pages
+        if piece.error:
+            return Outcome(job.file, error=piece.error)
+        try:
+            for form in self.task.forms:
+                path = result_path(job, self.task, form)
+                _make_parent(path)
+                write_result(path, form, file.sheets, pages)
+        except InputError as error:
+            return Outcome(job.file, error=str(error))
+        words = sum(len(page.words) for page in pages)
+        truncated = sum(page.truncated for page in pages)
+        return Outcome(job.file, len(pages), words, truncated, sum(page.left_out for page in pages))
 
 
-def write_result(path: Path, form: str, part: Sequence[tuple[Sheet, Image.Image]], pages: Sequence[Page]) -> None:
+def _make_parent(path: Path) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"cannot make the folder {path.parent} ({error.strerror or error})") from error
+
+
+def write_result(
+    path: Path, form: str, part: Sequence[tuple[Sheet, Image.Image | None]], pages: Sequence[Page]
+) -> None:
     """Write one file's pages in one form; the name appears only once everything is in it."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    mark = hashlib.blake2b(os.fsencode(path.name), digest_size=6).hexdigest()  # names may be as long as a name can be
+    temporary = path.with_name(f".{mark}.{os.getpid()}.part")
     try:
         if form == "pdf":
             write_pdf([(sheet, image, page) for (sheet, image), page in zip(part, pages, strict=True)], temporary)
@@ -172,7 +235,7 @@ def _later(pool: ThreadPoolExecutor, chunks: Iterator) -> Future:
     return pool.submit(next, chunks, None)
 
 
-_READER: Reader | None = None  # of a worker process
+_READER: Reader | InputError | None = None  # of a worker process
 
 
 def _start_worker(task: Task) -> None:
@@ -183,11 +246,16 @@ def _start_worker(task: Task) -> None:
     logging.set_verbosity_error()
     logging.disable_progress_bar()
     torch.set_num_threads(1)  # the processes already share the cores
-    _READER = Reader(task)
+    try:
+        _READER = Reader(task)
+    except InputError as error:  # told with the first files: a worker that cannot start only breaks the pool
+        _READER = error
 
 
 def _work(given: list[Job]) -> list[Outcome]:
     assert _READER is not None
+    if isinstance(_READER, InputError):
+        raise _READER
     return list(_READER.read(given))
 
 
@@ -217,14 +285,24 @@ def read_many(
         return outcomes
     import multiprocessing
     from concurrent.futures import ProcessPoolExecutor, as_completed
+    from concurrent.futures.process import BrokenProcessPool
 
     size = max(1, min(CHUNK_PAGES, len(given) // (4 * workers)))
     parts = [list(given[k : k + size]) for k in range(0, len(given), size)]
     context = multiprocessing.get_context("spawn")  # a forked process would inherit torch's threads in an unknown state
     with ProcessPoolExecutor(workers, context, _start_worker, (task,)) as pool:
-        for future in as_completed([pool.submit(_work, part) for part in parts]):
-            for outcome in future.result():
-                take(outcome)
+        waiting = [pool.submit(_work, part) for part in parts]
+        try:
+            for future in as_completed(waiting):
+                for outcome in future.result():
+                    take(outcome)
+        except BrokenProcessPool:
+            raise InputError(
+                f"a reading process was ended from outside, perhaps for want of memory, after {len(outcomes)} of "
+                f"{len(given)} files; finished results are kept, so give the same command with fewer workers"
+            ) from None
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
     return outcomes
 
 
