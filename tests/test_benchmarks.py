@@ -229,6 +229,9 @@ def test_faults_of_a_table(tmp_path):
         made("k_seed", [eval_sets.seed_rows(1)[0]] * 2, tmp_path)
     with pytest.raises(InputError, match="rotations but no first row"):
         made("k_mmbench", eval_sets.mmbench_rows(2, 2)[1:], tmp_path)
+    bare = [{k: v for k, v in row.items() if not k.startswith("choice_")} for row in eval_sets.seed_rows(2)]
+    with pytest.raises(InputError, match="has no options, neither in a column .options or A or choice_a or option_a"):
+        made("k_seed", bare, tmp_path)
     llava = eval_sets.llava_rows(1)
     llava[0]["caption"] = "nan"
     with pytest.raises(InputError, match="has no caption"):

@@ -362,7 +362,7 @@ def test_a_killed_run_goes_on_and_ends_with_the_same_answers(sets, model, tmp_pa
     assert [t["score"] for t in ours["tasks"]] == [t["score"] for t in whole["tasks"]]
 
 
-def judged_record(finished, path, reply):
+def judged_record(finished, path, reply, swap=False):
     """A recorded judge that says the same of every answer."""
     from varco_vision.eval import judged
     from varco_vision.eval.judge import Judge
@@ -375,7 +375,7 @@ def judged_record(finished, path, reply):
         for task in run["tasks"]:
             if task["rules"].judge is None:
                 continue
-            for messages in judged.requests(task["told"], task["asked"], task["rules"], answers):
+            for messages in judged.requests(task["told"], task["asked"], task["rules"], answers, swap):
                 entry = {
                     "key": judge.key(messages),
                     "model": "recorded",
@@ -406,6 +406,42 @@ def test_a_recorded_judge_scores_open_questions(finished, call, tmp_path):
     assert code == 2 and "no reply of another" in err
 
 
+def test_what_judging_would_cost_is_told_before_anything_is_sent(finished, call, tmp_path):
+    import shutil
+
+    out = shutil.copytree(finished, tmp_path / "judged")
+    asked = ("score", "--out", out, "--judge-model", "recorded", "--judge-preview", "--json")
+    code, text, err = call(*asked, "--judge-prices", "2,10")
+    assert code == 0, err
+    first = json.loads(text)
+    assert [one["task"] for one in first] == ["k_llava_w", "k_llava_w"] and not (out / "reviews.jsonl").exists()
+    for one in first:
+        assert one["requests"] > 0 and one["recorded"] == 0 and one["output_tokens"] == 1024 * one["requests"]
+        assert one["cost"] == pytest.approx((2 * one["input_tokens"] + 10 * one["output_tokens"]) / 1e6)
+    swapped = json.loads(call(*asked, "--judge-swap")[1])
+    assert [b["requests"] for b in swapped] == [2 * a["requests"] for a in first] and swapped[0]["cost"] is None
+    judged_record(out, out / "reviews.jsonl", "8 6")
+    assert [one["requests"] for one in json.loads(call(*asked)[1])] == [0, 0]
+    for wrong, said in (("2", "two numbers"), ("2,-1", "two numbers"), ("2,inf", "two numbers")):
+        code, _, err = call(*asked, "--judge-prices", wrong)
+        assert code == 2 and said in err
+    assert "for --judge-preview" in call("score", "--out", out, "--judge-prices", "1,2")[2]
+    assert "needs --judge-model" in call("score", "--out", out, "--judge-preview")[2]
+
+
+def test_both_orders_stand_apart_from_the_official_score(finished, call, tmp_path):
+    import shutil
+
+    out = shutil.copytree(finished, tmp_path / "judged")
+    judged_record(out, out / "reviews.jsonl", "8 6", swap=True)
+    code, text, err = call("score", "--out", out, "--judge-model", "recorded", "--judge-swap")
+    assert code == 0, err
+    said = "both orders: 100.0 per cent of the reference; the same winner in 0 % of"
+    assert text.count(said) == 2 and "standing first is worth +2.00 points" in text and " 75.0 (" in text
+    assert said in (out / "report.html").read_text(encoding="utf-8")
+    assert said in (out / "report.md").read_text(encoding="utf-8")
+
+
 def test_koffvqa_is_judged_by_its_criteria(tmp_path):
     from varco_vision.eval import judged
     from varco_vision.eval.judge import Judge
@@ -428,6 +464,16 @@ def test_koffvqa_is_judged_by_its_criteria(tmp_path):
     found = judged.score(told, rows, rules, records, judge)
     assert found["score"]["value"] == pytest.approx((8 + 0 + 8) / 30), "an English answer earns nothing"
     assert judged.score(told, rows, rules, records, None)["score"] is None
+
+
+@pytest.mark.parametrize(("before", "after", "sign"), [(True, False, -1), (False, True, 1)])
+def test_a_change_of_every_answer_keeps_an_interval(before, after, sign):
+    from varco_vision.eval.statistics import compare, wilson
+
+    found = compare([before] * 6, [after] * 6)
+    assert found.difference == sign and found.p == 2 * 0.5**6
+    assert sorted((abs(found.low), abs(found.high))) == [pytest.approx(wilson(6, 6)[0]), 1.0]
+    assert found.low <= found.difference <= found.high
 
 
 def test_compare(call, sets, tmp_path):

@@ -95,6 +95,13 @@ def score(
     judge_endpoint: EndpointOption = None,
     judge_model: JudgeOption = None,
     judge_swap: SwapOption = False,
+    judge_preview: Annotated[
+        bool, typer.Option("--judge-preview", help="Say what judging would ask for and cost; send nothing.")
+    ] = False,
+    judge_prices: Annotated[
+        str | None,
+        typer.Option("--judge-prices", metavar="IN,OUT", help="Per million input and output tokens, for the preview."),
+    ] = None,
     as_json: common.JsonOption = False,
 ) -> None:
     """Score the answers of a run again, without model or data, and write its report anew.
@@ -102,8 +109,14 @@ def score(
     \b
     Example:
       varco-vision eval score --out scores
+      varco-vision eval score --out scores --judge-model my-judge --judge-preview --judge-prices 2.5,10
       varco-vision eval score --out scores --judge-endpoint http://localhost:8000/v1 --judge-model my-judge
     """
+    if judge_prices is not None and not judge_preview:
+        raise InputError("--judge-prices is for --judge-preview, which says what judging would cost")
+    if judge_preview:
+        _preview(out, judge_endpoint, judge_model, judge_swap, judge_prices, as_json)
+        return
     _finish(out, _judge(out, judge_endpoint, judge_model), judge_swap, as_json)
 
 
@@ -213,6 +226,40 @@ def _judge(out: Path, endpoint: str | None, model: str | None) -> Judge | None:
     return Judge(endpoint, model, out / "reviews.jsonl")
 
 
+def _preview(out: Path, endpoint: str | None, model: str | None, swap: bool, prices: str | None, as_json: bool) -> None:
+    """What judging would ask for, on stdout."""
+    from varco_vision.eval import runs
+    from varco_vision.eval.judge import Judge
+
+    if model is None:
+        raise InputError("--judge-preview needs --judge-model, the name under which replies are kept")
+    cost = _prices(prices) if prices is not None else None
+    found = runs.preview_run(out, Judge(endpoint, model, out / "reviews.jsonl"), swap, cost)
+    if as_json:
+        common.print_json(found)
+        return
+    rows = []
+    for one in found:
+        tokens = [f"{one[name]:,}" for name in ("input_tokens", "output_tokens")]
+        money = "–" if one["cost"] is None else f"{one['cost']:.2f}"
+        rows.append((one["task"], one["protocol"], str(one["requests"]), str(one["recorded"]), *tokens, money))
+    head = ("task", "protocol", "requests", "recorded", "input tokens", "output tokens", "cost")
+    common.print_table(head, rows, 2)
+    typer.echo("tokens and cost are upper bounds: a token for every byte, every reply at its full length")
+
+
+def _prices(text: str) -> tuple[float, float]:
+    try:
+        first, second = (float(part) for part in text.split(","))
+        if not (0 <= first < float("inf") and 0 <= second < float("inf")):
+            raise ValueError
+    except ValueError:
+        raise InputError(
+            f"--judge-prices is {text!r}; two numbers are needed, the prices of a million input and output tokens: 2.5,10"
+        ) from None
+    return first, second
+
+
 def _tell_set(loaded: Any) -> None:
     b = loaded.benchmark
     common.note(
@@ -276,6 +323,8 @@ def print_results(results: Mapping[str, Any]) -> None:
                 typer.echo(
                     f"{task['told']['task']}, {task['told']['protocol']}: {n} of {task['n_rows']} answers {name}"
                 )
+        for sentence in task_report.both_orders(task):
+            typer.echo(f"{task['told']['task']}, {task['told']['protocol']}: {sentence}")
         if task["score"] is None:
             typer.echo(f"{task['told']['task']}: answered, not judged; give --judge-endpoint and --judge-model")
     for name, known in {task["told"]["task"]: task["published"] for task in results["tasks"]}.items():

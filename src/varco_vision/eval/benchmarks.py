@@ -299,7 +299,7 @@ def _choice_item(
 ) -> Item:
     raw = _needed(value, "question", where)
     question = _clean(raw, counters)
-    options = _options(value, question, where, counters)
+    options = _options(benchmark, value, question, where, counters)
     answer = (text(value.get("answer")) or "").strip().upper()
     if answer.isdigit() and answer not in options and 0 <= int(answer) - base < len(options):
         answer = list(options)[int(answer) - base]
@@ -352,7 +352,9 @@ def _clean(question: str, counters: Counter[str]) -> str:
 _INSIDE = re.compile(r"^(?P<stem>.*?)\s*(?:Options|Choices|옵션|선택지|보기)\s*:\s*(?P<list>A\s*[:.)].*)$", re.S)
 
 
-def _options(value: Mapping[str, Any], question: str, where: str, counters: Counter[str]) -> dict[str, str | None]:
+def _options(
+    benchmark: Benchmark, value: Mapping[str, Any], question: str, where: str, counters: Counter[str]
+) -> dict[str, str | None]:
     """Texts of the options by letter: from their columns, from a list, or from inside the question."""
     if "options" in value and not is_nothing(value["options"]):
         given = [text(one) for one in tables.listed(value["options"], f"{where}: options")]
@@ -363,6 +365,9 @@ def _options(value: Mapping[str, Any], question: str, where: str, counters: Coun
     if columns and not _INSIDE.match(question):
         raise InputError(f"{where} has no option: the columns {', '.join(columns)} are empty")
     inside = split_options(question)
+    if inside is None and benchmark.macro is None:  # only the MMStar kind is published with its options in the question
+        named = " or ".join(["options", *_LETTER_COLUMNS["A"]])
+        raise InputError(f"{where} has no options, neither in a column ({named}, ...) nor inside the question")
     counters[
         "questions that hold their options, told apart" if inside else "questions whose options could not be told apart"
     ] += 1

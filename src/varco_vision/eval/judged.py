@@ -50,11 +50,13 @@ def messages(task: str, row: Row, answer: str, protocol: str, swapped: bool = Fa
 
 
 def requests(
-    told: Mapping[str, Any], rows: Sequence[Row], rules: Rules, records: Mapping[str, Record]
+    told: Mapping[str, Any], rows: Sequence[Row], rules: Rules, records: Mapping[str, Record], swap: bool = False
 ) -> list[Messages]:
-    """Every request that judging a task needs, once."""
+    """Every request that judging a task needs, once; with `swap` in both orders, where a set has two."""
     assert rules.judge is not None
-    return [messages(told["task"], row, rules.cut(records[row["key"]]["answer"]), rules.judge) for row in rows]
+    orders = (False, True) if swap and BENCHMARKS[told["task"]].judge != "koffvqa" else (False,)
+    said = [(row, rules.cut(records[row["key"]]["answer"])) for row in rows]
+    return [messages(told["task"], row, answer, rules.judge, other) for row, answer in said for other in orders]
 
 
 def score(

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from varco_vision.infer.engine import Request
     from varco_vision.model.checkpoint import Loaded as Model
 
+CONFIDENCE_DIGITS = 3  # further ones depend on which rows shared a batch, and a resumed run would write another file
 BATCHES_PER_WRITE = 4  # answers that a killed run may lose: batch size times this
 
 
@@ -196,7 +197,7 @@ def _requests(chunk: Sequence[tuple[Asked, Settings, int]]) -> Iterator[Request]
 def _record(key: str, answer: Any) -> Record:
     return {
         "key": key, "answer": answer.raw, "stop_reason": answer.stop_reason, "new_tokens": answer.new_tokens,
-        "image_tokens": answer.image_tokens, "confidence": round(answer.confidence, 6),
+        "image_tokens": answer.image_tokens, "confidence": round(answer.confidence, CONFIDENCE_DIGITS),
     }  # fmt: skip
 
 

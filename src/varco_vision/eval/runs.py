@@ -29,7 +29,7 @@ from varco_vision import pictures
 from varco_vision.errors import InputError
 from varco_vision.eval import judged, protocols, published
 from varco_vision.eval.cache import Store
-from varco_vision.eval.judge import Judge
+from varco_vision.eval.judge import Judge, preview
 from varco_vision.eval.pipeline import TaskRun, require_answers, score_choice
 from varco_vision.eval.protocols import Rules, Settings
 from varco_vision.eval.report import versions
@@ -122,6 +122,28 @@ def score_run(
     )
     write_json(out / "results.json", whole)
     return whole
+
+
+def preview_run(
+    out: Path, judge: Judge, swap: bool = False, prices: tuple[float, float] | None = None
+) -> list[dict[str, Any]]:
+    """What judging the open tasks of a folder would ask for, before anything is sent: requests, tokens at most, cost.
+
+    prices: per million input and output tokens. Requests that are recorded already cost nothing; a reply that cannot be
+    read is asked for again under `strict`, which no preview knows.
+    """
+    run, answers = read_run(out), Store(out / "answers.jsonl", writing=False)
+    found = []
+    for task in run["tasks"]:
+        told, rules, rows = task["told"], task["rules"], task["asked"]
+        if rules.aggregation != "judge":
+            continue
+        require_answers(told["task"], rows, answers.records)
+        asked = judged.requests(told, rows, rules, answers.records, swap)
+        found.append({"task": told["task"], "protocol": told["protocol"], **asdict(preview(judge, asked, prices))})
+    if not found:
+        raise InputError(f"{out} holds no open questions, so there is nothing to judge")
+    return found
 
 
 # --- two runs ------------------------------------------------------------------------------------------------------

@@ -172,7 +172,21 @@ def _notes(task: Mapping[str, Any]) -> list[str]:
         *counted,
         *about["notes"],
         *judge,
+        *both_orders(task),
     ]
+
+
+def both_orders(task: Mapping[str, Any]) -> list[str]:
+    """What asking a judge in both orders found, as a sentence; apart from the official score, which has one order."""
+    found = task.get("both_orders")
+    if not found or found["agreement"] is None:
+        return []
+    told = (
+        f"both orders: {found['scores']['relative']:.1f} per cent of the reference; the same winner in "
+        f"{100 * found['agreement']:.0f} % of {found['n'] - found['failed']} questions; standing first is worth "
+        f"{found['first_favoured']:+.2f} points"
+    )
+    return [told + (f"; {found['failed']} not read in both" if found["failed"] else "")]
 
 
 def _tables(task: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
