@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 OUT ?= runs/demo
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test test-slow lint setup mini ship check-mini clean
+.PHONY: demo test test-slow test-peers lint setup mini ship check-mini clean
 
 demo: $(STAMP)  ## train nano through all stages, measure it, write $(OUT)/report.html
 	$(BIN)/varco-vision demo --out $(OUT) --resume $(DEMO)
@@ -15,6 +15,9 @@ test: $(STAMP)  ## the default suite, under 10 minutes on 2 cores
 
 test-slow: $(STAMP)  ## the marked suites: a whole demo among them
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m slow $(TEST)
+
+test-peers: $(STAMP)  ## ours beside lmms-eval, CLEval and lm-evaluation-harness, in an environment of their own
+	PYTHON=$(PYTHON) .ci/peers
 
 lint: $(STAMP)
 	$(BIN)/ruff check src tests examples scripts benchmarks && $(BIN)/ruff format --check src tests examples scripts benchmarks
