@@ -76,6 +76,17 @@ def test_a_folder_resumes_and_notes_faults(run, folder, model, tmp_path):
     assert code == 0 and "5 files, 5 pages" in err
 
 
+def test_results_inside_the_folder_are_no_input(run, folder, model):
+    out = folder / "b" / "read"
+    args = ["ocr", str(folder), "--out", str(out), "--format", "pdf", "--model", model, "--max-new-tokens", "4"]
+    assert run(*args)[0] == 1
+    before = names(folder)
+    code, _, err = run(*args)
+    assert "4 of 5 files are read already" in err and code == 1 and names(folder) == before
+    told = [line for line in err.splitlines() if "broken.png" in line]
+    assert len(told) == 1 and told[0].endswith("TIFF or BMP picture"), "one line, whatever its length"
+
+
 def test_one_file_goes_where_it_is_told(run, folder, model, tmp_path):
     target = tmp_path / "one.alto.xml"
     code, _, err = run(

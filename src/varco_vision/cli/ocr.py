@@ -211,7 +211,7 @@ def _to_folder(names: list[str], task: Task, again: bool, workers: int, ray: str
     from varco_vision.infer.sources import expand
 
     _make_folder(Path(task.out))
-    everything = work.jobs(list(expand(names)))
+    everything = work.jobs(list(expand(names, without=Path(task.out))))
     waiting = [job for job in everything if again or not work.finished(job, task)]
     if len(waiting) < len(everything):
         common.note(f"{len(everything) - len(waiting)} of {len(everything)} files are read already; --again reads them")
@@ -256,10 +256,10 @@ def _with_progress(waiting: list[Job], task: Task, workers: int, ray: str | None
             nonlocal done
             done += 1
             bar.advance(line)
+            if outcome.error:
+                bar.console.print(outcome.error, markup=False, highlight=False, soft_wrap=True)
             if bar.disable and (done % 100 == 0 or done == len(waiting)):
                 common.note(f"{done} of {len(waiting)} files")
-            if outcome.error:
-                bar.console.print(outcome.error, markup=False, highlight=False)
 
         if ray is not None:
             from varco_vision.infer.cluster import read_cluster

@@ -73,10 +73,11 @@ def sheets(path: str | Path, dpi: int = DPI) -> list[Sheet]:
     return [Sheet(path, k, count, dpi) for k in range(count)]
 
 
-def expand(names: Sequence[str | Path]) -> Iterator[tuple[Path, Path]]:
+def expand(names: Sequence[str | Path], without: Path | None = None) -> Iterator[tuple[Path, Path]]:
     """(file, its name below the place it was found in) of all files named; folders give all they hold, sorted.
 
-    Raises `InputError` for what does not exist and for a folder without anything to read.
+    without: a folder whose files are no input, also where it lies in a folder that is named (results are kept there);
+    a folder that is itself named, or lies in it, is read. Raises `InputError` for what does not exist and for a folder without anything to read.
     """
     for name in map(Path, names):
         if not name.is_dir():
@@ -85,6 +86,12 @@ def expand(names: Sequence[str | Path]) -> Iterator[tuple[Path, Path]]:
             yield name, Path(name.name)
             continue
         found = sorted(f for f in name.rglob("*") if f.suffix.lower() in SUFFIXES and f.is_file())
+        if (
+            without is not None
+            and without.resolve() != name.resolve()
+            and without.resolve() not in name.resolve().parents
+        ):
+            found = [f for f in found if without.resolve() not in f.resolve().parents]
         if not found:
             raise InputError(f"the folder {name} holds no picture or PDF file")
         yield from ((file, file.relative_to(name)) for file in found)
