@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import subprocess
 import sys
+import tomllib
 import xml.etree.ElementTree as ET
+from pathlib import Path
 
 import pytest
 from PIL import Image
@@ -244,6 +247,20 @@ def test_doctor(run):
     assert all(check["adds"] and check["install"] for check in report["checks"] if check["status"] == "optional")
     code, out, _ = run("doctor")
     assert code == 0 and "everything that is needed is there" in out
+
+
+def test_doctor_knows_every_extra():
+    """What the package can be installed with, and what its lines of installing bring, is the same."""
+    declared = tomllib.loads((Path(__file__).parent.parent / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    extras = {
+        extra: {re.split(r"[\[<>=~!]", need)[0] for need in needs}
+        for extra, needs in declared["optional-dependencies"].items()
+    }
+    optional = set().union(*(needs for extra, needs in extras.items() if extra != "dev"))
+    assert optional - {"opencv-python-headless"} <= set(doctor.EXTRAS), "the one left out is there for cleval alone"
+    for name, (_, install) in doctor.EXTRAS.items():
+        if found := re.search(r"varco-vision-open\[(\w+)\]", install):
+            assert name in extras[found[1]], f"{install} does not bring {name}"
 
 
 def test_doctor_fails_when_a_core_part_is_missing_or_old(run, monkeypatch):

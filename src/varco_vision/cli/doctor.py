@@ -29,17 +29,32 @@ CORE = {  # distribution -> oldest version that works, "" for any
 }
 EXTRAS = {  # distribution -> what it adds, how to install it
     "tensorboard": ("training curves in a browser", "pip install 'varco-vision-open[train]'"),
+    "peft": ("training of adapters (LoRA)", "pip install 'varco-vision-open[train]'"),
+    "pyarrow": ("data in parquet files", "pip install 'varco-vision-open[data]'"),
+    "matplotlib": ("charts in made data", "pip install 'varco-vision-open[synth]'"),
+    "babel": ("names of places, currencies and languages in made texts", "pip install 'varco-vision-open[synth]'"),
+    "emoji": ("names of emoji in made pictures", "pip install 'varco-vision-open[synth]'"),
+    "fastapi": ("the server and the page", "pip install 'varco-vision-open[serve]'"),
+    "uvicorn": ("the server and the page", "pip install 'varco-vision-open[serve]'"),
+    "httpcore2": ("pictures by address in the server", "pip install 'varco-vision-open[serve]'"),
+    "prometheus-client": ("numbers of the server for monitoring", "pip install 'varco-vision-open[serve]'"),
+    "llguidance": ("answers after a JSON schema", "pip install 'varco-vision-open[serve]'"),
     "pypdfium2": ("OCR of PDF files", "pip install 'varco-vision-open[ocr]'"),
     "pikepdf": ("searchable PDF from OCR", "pip install 'varco-vision-open[ocr]'"),
+    "fonttools": ("searchable PDF from OCR", "pip install 'varco-vision-open[ocr]'"),
     "shapely": ("PopEval", "pip install 'varco-vision-open[eval]'"),
     "sacrebleu": ("chrF of named regions", "pip install 'varco-vision-open[eval]'"),
     "cleval": ("CLEval (a C compiler is needed)", "pip install 'varco-vision-open[cleval]'"),
     "lm-eval": ("text tasks of lm-evaluation-harness", "pip install 'varco-vision-open[kept]'"),
     "ray": ("OCR over a cluster", "pip install 'varco-vision-open[ray]'"),
+    "openai": ("the official client, to talk to the server and to test it", "pip install 'varco-vision-open[dev]'"),
+    "schemathesis": ("a test of the server by its own description", "pip install 'varco-vision-open[checks]'"),
+    "playwright": ("tests of the page in a browser", "pip install 'varco-vision-open[checks]'"),
     "koreanize-matplotlib": ("a Korean font where the system has none", "pip install koreanize-matplotlib"),
 }
 PROGRAMS = {  # program -> what it adds, how to install it
     "tesseract": ("an OCR program to compare with", "apt install tesseract-ocr tesseract-ocr-kor"),
+    "chromium": ("tests of the page in a browser", "apt install chromium"),
 }
 
 
