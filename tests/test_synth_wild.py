@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -53,6 +54,70 @@ def test_boxes_of_a_thousand_words_equal_the_rendered_ink() -> None:
     assert np.mean(found) >= 0.9
     print(f"mean IoU of {len(found)} words: {np.mean(found):.4f}")
     assert np.percentile(found, 5) >= 0.75  # a comma or a dash is a few pixels large
+
+
+def inked(image: Image.Image, box: tuple) -> tuple[float, ...] | None:
+    """The box of what stands out from the ground around `box`, read from the picture's pixels alone."""
+    x0, y0 = max(0, int(box[0]) - 4), max(0, int(box[1]) - 4)
+    part = np.asarray(image.convert("L").crop((x0, y0, int(box[2]) + 4, int(box[3]) + 4)), int)
+    rim = np.concatenate([part[0], part[-1], part[:, 0], part[:, -1]])
+    far = abs(part - np.median(rim))
+    solid = far > max(40, far.max() / 2)
+    rows, columns = np.flatnonzero(solid.any(1)), np.flatnonzero(solid.any(0))
+    if not len(rows):
+        return None
+    return x0 + columns[0], y0 + rows[0], x0 + columns[-1] + 1, y0 + rows[-1] + 1
+
+
+@pytest.mark.parametrize("skew", [0.0, 1.0])
+def test_boxes_of_lines_lie_around_what_the_picture_shows(skew: float) -> None:
+    source = Lines(3, harm=0.0, skew=skew, truth=True)
+    found = []
+    for index in range(150):
+        made, _ = source.made(index)
+        word = made.truth["words"][0] if len(made.truth["words"]) == 1 else None
+        if word is None or len(word["text"]) < 2:
+            continue
+        w, h = made.images[0].size
+        box = (word["box"][0] * w, word["box"][1] * h, word["box"][2] * w, word["box"][3] * h)
+        shown = inked(made.images[0], box)
+        assert shown is not None, (index, word["text"])
+        found.append(iou(box, shown, (w, h)))
+    assert len(found) > 80
+    assert np.mean(found) >= 0.9, np.mean(found)
+
+
+def test_boxes_of_the_wild_lie_around_what_the_picture_shows() -> None:
+    """On posters without harm; bent and tilted as ever, and read from the finished picture."""
+    config = replace(SMALL, carriers=("poster",), harm=0.0, backgrounds=("plain",), tilt=0.5)
+    found = []
+    for index in range(120):
+        made = wild_picture(random.Random(index), config)
+        for word in made.words:
+            x0, y0, x1, y1 = word.box
+            apart = all(
+                o is word or o.box[0] > x1 + 5 or o.box[2] < x0 - 5 or o.box[1] > y1 + 5 or o.box[3] < y0 - 5
+                for o in made.words
+            )
+            if apart and len(word.text) > 1 and x1 - x0 > 12 and y1 - y0 > 8:
+                shown = inked(made.image, word.box)
+                assert shown is not None, (index, word.text)
+                found.append(iou(word.box, shown, made.image.size))
+    assert len(found) > 60
+    assert np.mean(found) >= 0.85, np.mean(found)  # rims of posters run through a few of the cuts
+
+
+def test_a_fine_blur_is_as_wide_as_a_wide_one() -> None:
+    """`soften` spreads a point with the variance that is asked for, by either way of doing it, and keeps its brightness."""
+    point = Image.new("L", (41, 41), 0)
+    point.putpixel((20, 20), 255)
+    for sigma in (0.0, 0.3, 0.5, 0.7, 0.8, 1.2, 2.0):
+        made = np.asarray(degrade.soften(point, sigma), float)
+        assert abs(made.sum() - 255) < 26
+        variance = (made.sum(0) * (np.arange(41) - 20) ** 2).sum() / made.sum()
+        assert abs(variance - sigma**2) < 0.12 * max(0.5, sigma**2), sigma
+    flat = Image.new("RGB", (9, 9), (200, 90, 3))
+    assert all(degrade.soften(flat, s).tobytes() == flat.tobytes() for s in (0.05, 0.4, 0.8, 1.5))
 
 
 @pytest.mark.parametrize("look", ["scan", "photo"])

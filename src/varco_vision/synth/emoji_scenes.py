@@ -238,6 +238,7 @@ def _spot(
 ) -> tuple[Image.Image, int, int, np.ndarray] | None:
     """A drawing with a place where it stands out and hides no more of anything than allowed; None when none was found."""
     size = image.size
+    seen = np.bincount(order.ravel(), minlength=len(areas) + 1)[1:]
     for attempt in range(_TRIES):
         low, high = config.object_px
         most = max(low, round(high - (high - low) * attempt / _TRIES))
@@ -249,7 +250,6 @@ def _spot(
         solid = np.asarray(drawing.getchannel("A")) > 96
         under = order[y : y + drawing.height, x : x + drawing.width][solid]
         hidden = np.bincount(under, minlength=len(areas) + 1)[1:]
-        seen = np.bincount(order.ravel(), minlength=len(areas) + 1)[1:]
         free = all(s - h >= (1 - config.overlap) * a for s, h, a in zip(seen, hidden, areas, strict=True))
         if free and (thing.category != "shape" or _stands_out(image, drawing, x, y)):
             return drawing, x, y, solid

@@ -119,13 +119,17 @@ def outline(mask: Image.Image, x: float = 0, y: float = 0) -> np.ndarray:
     if not solid.any():
         solid = np.asarray(mask) > 0
     rows, columns = np.flatnonzero(solid.any(1)), np.flatnonzero(solid.any(0))
-    first, last = solid[rows].argmax(1), solid.shape[1] - 1 - solid[rows, ::-1].argmax(1)
-    top, low = solid[:, columns].argmax(0), solid.shape[0] - 1 - solid[::-1, columns].argmax(0)
-    points = [
-        (first, rows), (first, rows + 1), (last + 1, rows), (last + 1, rows + 1),
-        (columns, top), (columns + 1, top), (columns, low + 1), (columns + 1, low + 1),
-    ]  # fmt: skip
-    return np.concatenate([np.stack(pair, 1) for pair in points]) + (float(x), float(y))
+    high, wide = len(rows), len(columns)
+    points = np.empty((4 * (high + wide), 2))
+    beside, above = points[: 4 * high].reshape(2, 2, high, 2), points[4 * high :].reshape(2, 2, wide, 2)
+    beside[0, :, :, 0] = solid[rows].argmax(1)  # left ends of the rows, at their upper and lower edges
+    beside[1, :, :, 0] = solid.shape[1] - solid[rows, ::-1].argmax(1)  # right ends
+    beside[:, 0, :, 1], beside[:, 1, :, 1] = rows, rows + 1
+    above[:, 0, :, 0], above[:, 1, :, 0] = columns, columns + 1
+    above[0, :, :, 1] = solid[:, columns].argmax(0)  # upper ends of the columns
+    above[1, :, :, 1] = solid.shape[0] - solid[::-1, columns].argmax(0)  # lower ends
+    points += (float(x), float(y))
+    return points
 
 
 def bounds(points: np.ndarray) -> tuple[float, float, float, float]:
