@@ -13,7 +13,8 @@ import json
 import math
 import os
 import sys
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -238,3 +239,17 @@ def keep_memory() -> None:
         return
     for parameter in (M_MMAP_THRESHOLD, M_TRIM_THRESHOLD):
         mallopt(parameter, 1 << 30)
+
+
+def twentieths() -> Callable[[int, int], None]:
+    """A note whenever a further twentieth is answered, with the time that is left."""
+    begun, told = time.monotonic(), 0
+
+    def tell(done: int, total: int) -> None:
+        nonlocal told
+        if done * 20 // total > told:
+            told = done * 20 // total
+            left = (time.monotonic() - begun) / done * (total - done)
+            note(f"{done} of {total} answered, about {left:.0f} s left")
+
+    return tell

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -17,6 +18,21 @@ if TYPE_CHECKING:
 
 GoldOption = Annotated[Path, typer.Option("--gold", metavar="PATH", help="The right answers.")]
 ToldOption = Annotated[Path, typer.Option("--told", metavar="PATH", help="The answers to score.")]
+KeptOption = Annotated[
+    Path, typer.Option("--told", metavar="PATH", help="The answers to score; with --model, where its answers are kept.")
+]
+AskedOption = Annotated[
+    str | None,
+    typer.Option(
+        "--model", metavar="M", help="Ask this model first, what it has not answered yet; default: the shipped one."
+    ),
+]
+ImagesOption = Annotated[
+    Path | None, typer.Option("--images", metavar="DIR", help="--model: the pictures, where --gold names them only.")
+]
+LangOption = Annotated[str, typer.Option("--lang", help="--model: language of the questions, ko or en.")]
+TilesOption = Annotated[int | None, typer.Option("--max-tiles", min=1, help="--model: at most N tiles a picture.")]
+BatchOption = Annotated[int, typer.Option("--batch-size", min=1, help="--model: questions answered at once.")]
 OutOption = Annotated[Path | None, typer.Option("--out", metavar="FILE.json", help="Write all numbers to a file.")]
 GROUND_FORMS = ("refcoco", "refer", "flickr", "own")
 
@@ -91,7 +107,7 @@ def _ocr_table(result: Mapping[str, Any]) -> None:
 
 def ground(
     gold: GoldOption,
-    told: ToldOption,
+    told: KeptOption,
     form: Annotated[
         str,
         typer.Option(
@@ -108,25 +124,42 @@ def ground(
     merged: Annotated[
         bool, typer.Option("--merged", help="Flickr30k: against the hull of a phrase's boxes, not any of them.")
     ] = False,
+    model: AskedOption = None,
+    images: ImagesOption = None,
+    lang: LangOption = "en",
+    max_tiles: TilesOption = None,
+    batch_size: BatchOption = 16,
+    device: common.DeviceOption = "auto",
+    dtype: common.DtypeOption = "auto",
     out: OutOption = None,
     as_json: common.JsonOption = False,
 ) -> None:
     """Score boxes: Acc@0.3/0.5/0.7, mean IoU, F1 of several, nothing where nothing is; for Flickr30k recall.
 
-    Answers are JSON lines {"id": ..., "answer": "..."}; every expression needs one.
+    Answers are JSON lines {"id": ..., "answer": "..."}; every expression needs one. With --model they are asked for.
 
     \b
     Example:
       varco-vision eval ground --gold refcoco_val.jsonl --told answers.jsonl --form refcoco
+      varco-vision eval ground --gold refcoco_val.parquet --form refcoco --model runs/mini/preference/model --told kept.jsonl
       varco-vision eval ground --gold refs.json --instances instances.json --split val --told answers.jsonl --form refer
     """
     from varco_vision.eval import location
 
     declared = location.Coordinates.parse(coordinates)
+    if model is not None and form == "own":
+        raise InputError(f"samples hold their own questions; ask them by: varco-vision eval run --data {gold}")
+    if model is not None and declared != location.RELATIVE:
+        raise InputError("--model answers in relative-xyxy; leave --coordinates out")
     targets = _targets(gold, form, instances, split)
-    answers = _answers(told, [target.id for target in targets])
+    about: dict[str, Any] = {}
+    if model is None:
+        answers = _answers(told, [target.id for target in targets])
+    else:
+        asked = Asked("ground", model, images, lang, max_tiles, batch_size, device, dtype)
+        answers, about = _ask(asked, targets, told)
     records = [location.record(t, answers[t.id], declared) for t in targets]
-    result: dict[str, Any] = {"coordinates": str(declared), "form": form, **location.summary(records)}
+    result: dict[str, Any] = {"coordinates": str(declared), "form": form, **about, **location.summary(records)}
     if form == "flickr":
         boxes = [location.read_boxes(answers[t.id], declared, t.size) for t in targets]
         protocol = "merged" if merged else "any"
@@ -173,7 +206,8 @@ def _answers(path: Path, ids: Sequence[str]) -> dict[str, str]:
 def _ground_table(result: Mapping[str, Any]) -> None:
     from varco_vision.eval.location import EVENTS
 
-    typer.echo(f"protocol {result['protocol']} | coordinates {result['coordinates']} | answers {result['n']}")
+    line = f"protocol {result['protocol']} | coordinates {result['coordinates']} | answers {result['n']}"
+    typer.echo(line + _asked_line(result))
     rows = []
     parts = dict(result["splits"]) if len(result["splits"]) > 1 else {}
     for split, cells in [*parts.items(), ("all (micro)", result["all"])]:
@@ -197,20 +231,51 @@ def _ground_table(result: Mapping[str, Any]) -> None:
 
 def refer(
     gold: GoldOption,
-    told: ToldOption,
+    told: KeptOption,
     unit: Annotated[str, typer.Option("--unit", help="CIDEr over words, or over characters (Korean).")] = "words",
+    model: AskedOption = None,
+    images: ImagesOption = None,
+    lang: LangOption = "en",
+    max_tiles: TilesOption = None,
+    batch_size: BatchOption = 16,
+    device: common.DeviceOption = "auto",
+    dtype: common.DtypeOption = "auto",
     out: OutOption = None,
     as_json: common.JsonOption = False,
 ) -> None:
     """Score names of regions: exact, phrase (article, copula, case forgiven), CIDEr and chrF.
 
-    Gold rows hold "id" (or "question_id") and "answer": a name or a list of them, as RefCOCO's rows do.
+    Gold rows hold "id" (or "question_id") and "answer": a name or a list of them, as RefCOCO's rows do; for --model also
+    "bbox" (x, y, width, height in pixels) and the picture or its name.
 
     \b
     Example:
       varco-vision eval refer --gold regions.jsonl --told answers.jsonl --unit characters
+      varco-vision eval refer --gold refcoco_val.parquet --model default --told kept.jsonl
     """
     from varco_vision.eval import location
+    from varco_vision.eval.readers import read_refcoco
+
+    about: dict[str, Any] = {}
+    if model is None:
+        names = _names(gold)
+        answers = _answers(told, list(names))
+    else:
+        targets = read_refcoco(gold, apart=False)
+        names = {target.id: list(target.phrases) for target in targets}
+        asked = Asked("refer", model, images, lang, max_tiles, batch_size, device, dtype)
+        answers, about = _ask(asked, targets, told)
+    result = {**about, **location.referring([answers[id_] for id_ in names], list(names.values()), unit)}
+    if not as_json:
+        line = f"protocol {location.PROTOCOL} | unit of CIDEr: {unit} | regions {len(names)}"
+        typer.echo(line + _asked_line(result))
+        rows_ = [(name, *_shown(cell)) for name, cell in result.items() if isinstance(cell, dict) and "n" in cell]
+        _table(("metric", "score", "95 % interval"), rows_)
+    _give(result, out, as_json)
+
+
+def _names(gold: Path) -> dict[str, list[str]]:
+    """Right names by id."""
     from varco_vision.eval.readers import rows
 
     names: dict[str, list[str]] = {}
@@ -219,13 +284,65 @@ def refer(
         if id_ is None or not said or not isinstance(said, str | list):
             raise InputError(f'row {number} of {gold} needs "id" and "answer" (a name or several); found {sorted(row)}')
         names[str(id_)] = [said] if isinstance(said, str) else list(said)
-    answers = _answers(told, list(names))
-    result = location.referring([answers[id_] for id_ in names], list(names.values()), unit)
-    if not as_json:
-        typer.echo(f"protocol {location.PROTOCOL} | unit of CIDEr: {unit} | regions {len(names)}")
-        rows_ = [(name, *_shown(cell)) for name, cell in result.items() if isinstance(cell, dict)]
-        _table(("metric", "score", "95 % interval"), rows_)
-    _give(result, out, as_json)
+    return names
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What `eval ground` and `eval refer` were told of the model that they ask."""
+
+    kind: str
+    model: str
+    images: Path | None
+    lang: str
+    max_tiles: int | None
+    batch_size: int
+    device: str
+    dtype: str
+
+
+def _ask(asked: Asked, targets: Sequence[Target], told: Path) -> tuple[dict[str, str], dict[str, Any]]:
+    """Answers by id, and how they were asked for; those that `told` has already are not asked again."""
+    from varco_vision.eval import asking, pipeline
+    from varco_vision.eval.cache import Store
+
+    if told.suffix != ".jsonl":
+        raise InputError(f"--told {told} is where answers are kept, as JSON lines; give a name that ends in .jsonl")
+    if asked.lang not in asking.REFERENT:
+        raise InputError(f"--lang is {asked.lang!r}; questions are asked in {' or '.join(asking.REFERENT)}")
+    if len({target.id for target in targets}) < len(targets):
+        raise InputError("the gold ids are not all different, so answers cannot be told apart by id")
+    for target in targets:
+        asking.picture_of(target, asked.images)  # what is missing is said before a model is loaded
+    common.keep_memory()
+    source = None if asked.model == "default" else asked.model
+    vision = common.open_model(source, asked.device, asked.dtype, asked.batch_size, calibrate=False)
+    if asked.kind == "ground":
+        questions = asking.grounding(targets, asked.images, asked.lang)
+    else:
+        questions = asking.referring(targets, asked.images, asked.lang, vision.loaded.digits)
+    model, constrain = pipeline.fingerprint(vision.loaded), vision.engine.can_constrain
+    with Store(told) as store:
+        if store.torn:
+            common.note(f"{store.torn} bytes of an unfinished line of an earlier run were cut off")
+        answers, counted = asking.ask(
+            vision.engine, model, questions, store, constrain, asked.max_tiles, common.twentieths()
+        )
+    common.note(f"{counted['answered']} answered now, {counted['known']} known from before, kept in {told}")
+    about = {"asked": asking.PROTOCOL, "lang": asked.lang, "model": vision.loaded.name, "fingerprint": model}
+    about |= {"views": pipeline.views_of(vision.loaded), "max_tiles": asked.max_tiles}
+    return answers, about | {"constrained": constrain and asked.kind == "ground"}
+
+
+def _asked_line(result: Mapping[str, Any]) -> str:
+    if "asked" not in result:
+        return ""
+    cap = "" if result["max_tiles"] is None else f", at most {result['max_tiles']} tiles"
+    boxes = ", constrained boxes" if result["constrained"] else ""
+    return (
+        f" | {result['asked']} {result['lang']}, greedy{boxes} | {result['views']}{cap} | "
+        f"model {result['model']} {result['fingerprint']}"
+    )
 
 
 def kept(

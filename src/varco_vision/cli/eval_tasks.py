@@ -81,7 +81,7 @@ def run(plan: Plan, open_model: Callable[[], VarcoVision], as_json: bool) -> Non
                 f"an earlier run was killed while writing; {store.torn} bytes of an unfinished line were cut off"
             )
         begun = time.monotonic()
-        counted = pipeline.generate(vision.engine, prepared, store, _progress())
+        counted = pipeline.generate(vision.engine, prepared, store, common.twentieths())
         seconds = time.monotonic() - begun
     common.note(
         f"{counted['answered']} answered now in {seconds:.1f} s, {counted['known']} known from before, "
@@ -269,20 +269,6 @@ def _tell_set(loaded: Any) -> None:
         common.note(f"  {name}  SHA-256 {sha}")
     for text in [*(f"{n} {name}" for name, n in loaded.counters.items() if n), *loaded.notes]:
         common.note(f"  {text}")
-
-
-def _progress() -> Callable[[int, int], None]:
-    """A note whenever a further twentieth is answered, with the time that is left."""
-    begun, told = time.monotonic(), 0
-
-    def tell(done: int, total: int) -> None:
-        nonlocal told
-        if done * 20 // total > told:
-            told = done * 20 // total
-            left = (time.monotonic() - begun) / done * (total - done)
-            common.note(f"{done} of {total} answered, about {left:.0f} s left")
-
-    return tell
 
 
 def _finish(out: Path, judge: Judge | None, swap: bool, as_json: bool) -> None:

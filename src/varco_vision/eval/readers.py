@@ -61,7 +61,7 @@ class TextPage:
 class Target:
     """Phrases that mean the same thing, and its boxes (several for "all", none for what is not there).
 
-    `kind`: type of a phrase where a set has types (people, clothing, ...).
+    `kind`: type of a phrase where a set has types (people, clothing, ...). `content`: the picture's file, where rows hold it.
     """
 
     id: str
@@ -72,6 +72,7 @@ class Target:
     kind: tuple[str, ...] = ()
     image: str = ""
     counts: Mapping[str, int] = field(default_factory=dict)
+    content: bytes = field(default=b"", repr=False)
 
 
 # --- text ----------------------------------------------------------------------------------------------------------
@@ -200,7 +201,7 @@ def _parquet(path: Path) -> list[dict[str, Any]]:
         from pyarrow import parquet
     except ImportError as error:
         raise InputError(f"{path}: parquet needs pyarrow; pip install 'varco-vision-open[eval]'") from error
-    return parquet.read_table(path).to_pylist()
+    return parquet.ParquetFile(path).read().to_pylist()
 
 
 def _cord(path: Path) -> Iterator[TextPage]:
@@ -301,8 +302,8 @@ def pixel_box(numbers: Sequence[float], size: tuple[int, int], order: str, where
         raise InputError(f"{where}: {error}") from error
 
 
-def read_refcoco(path: str | Path) -> list[Target]:
-    """RefCOCO/+/g rows (.jsonl, .json, .parquet), one target for every expression.
+def read_refcoco(path: str | Path, apart: bool = True) -> list[Target]:
+    """RefCOCO/+/g rows (.jsonl, .json, .parquet), one target for every expression; not `apart`, one for every row.
 
     Two layouts: `answer` (a text or several) with `bbox` as x, y, width, height, as on the hub; `sent` with `bbox` as
     x1, y1, x2, y2, `width`, `height`, as in the lists of several model projects. Both in pixels.
@@ -317,10 +318,15 @@ def read_refcoco(path: str | Path) -> list[Target]:
         box = pixel_box(row["bbox"], size, "xyxy" if "sent" in row else "xywh", where)
         id_ = str(row.get("question_id", row.get("id", number - 1)))
         many = [said] if isinstance(said, str) else list(said)
+        inside = row["image"].get("bytes") if isinstance(row.get("image"), Mapping) else None
         image = row["image"] if isinstance(row.get("image"), str) else ""
+        rest = {"split": str(row.get("split", Path(path).stem)), "image": image, "content": inside or b""}
+        if not apart:
+            targets.append(Target(id_, tuple(many), (box,), size, **rest))
+            continue
         for place, phrase in enumerate(many):
             name = id_ if len(many) == 1 else f"{id_}/{place}"
-            targets.append(Target(name, (phrase,), (box,), size, str(row.get("split", Path(path).stem)), image=image))
+            targets.append(Target(name, (phrase,), (box,), size, **rest))
     return targets
 
 
