@@ -149,14 +149,14 @@ def test_hub_that_cannot_be_reached(image, tmp_path):
 def test_interrupt(monkeypatch, image):
     monkeypatch.setattr(common, "load_pictures", lambda files: (_ for _ in ()).throw(KeyboardInterrupt))
     with pytest.raises(SystemExit) as caught:
-        main(["ocr", image])
+        main(["chat", "--image", image, "?"])
     assert caught.value.code == 130
 
 
 def test_programming_errors_are_not_hidden(monkeypatch, image):
     monkeypatch.setattr(common, "load_pictures", lambda files: (_ for _ in ()).throw(ValueError("ours")))
     with pytest.raises(ValueError, match="ours"):
-        main(["ocr", image])
+        main(["chat", "--image", image, "?"])
 
 
 def test_chat_json(run, image, model):
