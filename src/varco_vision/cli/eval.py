@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from varco_vision.cli import common, eval_calibrate, eval_files, eval_tasks
+from varco_vision.cli import common, eval_behaviour, eval_calibrate, eval_files, eval_tasks
 from varco_vision.errors import InputError
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ app = common.new_app(no_args_is_help=True, help="Measure models.")
 eval_files.attach(app)
 eval_tasks.attach(app)
 eval_calibrate.attach(app)
+eval_behaviour.attach(app)
 OWN_TASKS = ("grounding", "absent", "referring", "counting", "vqa")
 
 

@@ -78,7 +78,7 @@ def ocr(
     result = rules.score(pairs, settings, with_cleval)
     if not as_json:
         _ocr_table(result)
-    _give(result, out, as_json)
+    give(result, out, as_json)
 
 
 def _ocr_table(result: Mapping[str, Any]) -> None:
@@ -154,7 +154,7 @@ def ground(
     targets = _targets(gold, form, instances, split)
     about: dict[str, Any] = {}
     if model is None:
-        answers = _answers(told, [target.id for target in targets])
+        answers = answers_of(told, [target.id for target in targets])
     else:
         asked = Asked("ground", model, images, lang, max_tiles, batch_size, device, dtype)
         answers, about = _ask(asked, targets, told)
@@ -167,7 +167,7 @@ def ground(
         result["without_box"] = sum(t.counts.get("without_box", 0) for t in targets)
     if not as_json:
         _ground_table(result)
-    _give({**result, "records": records} if out else result, out, as_json)
+    give({**result, "records": records} if out else result, out, as_json)
 
 
 def _targets(gold: Path, form: str, instances: Path | None, split: str | None) -> list[Target]:
@@ -182,7 +182,7 @@ def _targets(gold: Path, form: str, instances: Path | None, split: str | None) -
     return {"refcoco": readers.read_refcoco, "flickr": readers.read_flickr, "own": readers.read_samples}[form](gold)
 
 
-def _answers(path: Path, ids: Sequence[str]) -> dict[str, str]:
+def answers_of(path: Path, ids: Sequence[str]) -> dict[str, str]:
     """Answers by id, exactly those that are asked for."""
     from varco_vision.eval.readers import rows
 
@@ -259,7 +259,7 @@ def refer(
     about: dict[str, Any] = {}
     if model is None:
         names = _names(gold)
-        answers = _answers(told, list(names))
+        answers = answers_of(told, list(names))
     else:
         targets = read_refcoco(gold, apart=False)
         names = {target.id: list(target.phrases) for target in targets}
@@ -271,7 +271,7 @@ def refer(
         typer.echo(line + _asked_line(result))
         rows_ = [(name, *_shown(cell)) for name, cell in result.items() if isinstance(cell, dict) and "n" in cell]
         _table(("metric", "score", "95 % interval"), rows_)
-    _give(result, out, as_json)
+    give(result, out, as_json)
 
 
 def _names(gold: Path) -> dict[str, list[str]]:
@@ -405,7 +405,8 @@ def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         typer.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
 
 
-def _give(result: Any, out: Path | None, as_json: bool) -> None:
+def give(result: Any, out: Path | None, as_json: bool) -> None:
+    """Write all numbers to a file, print them as JSON, or neither."""
     if out is not None:
         _write(out, json.dumps(result, ensure_ascii=False, indent=1) + "\n")
     if as_json:
