@@ -1,10 +1,12 @@
 """The start of a new projector: centred, whitened, at the scale of words."""
 
+import copy
+
 import torch
 from torch import nn
 from transformers import SiglipVisionConfig, SiglipVisionModel
 
-from varco_vision.model.initialise import centre_tower, whiten_projector
+from varco_vision.model.initialise import centre_tower, exchange_tower, fit_linear, whiten_projector
 
 
 class Projector(nn.Module):
@@ -63,3 +65,33 @@ def test_a_centred_tower_gives_the_same_states_less_their_mean():
         after = tower(pixels, output_hidden_states=True).hidden_states[-1]
     assert after.flatten(0, 1).mean(0).abs().max() < 1e-5
     assert torch.allclose(after, before - before.flatten(0, 1).mean(0), atol=1e-5)
+
+
+def test_a_linear_map_is_found_again():
+    torch.manual_seed(3)
+    x, weight, bias = torch.randn(4, 50, 12) + 2, torch.randn(7, 12), torch.randn(7)
+    found, offset, share = fit_linear(x, x @ weight.T + bias, ridge=1e-9)
+    assert torch.allclose(found.float(), weight, atol=1e-4) and torch.allclose(offset.float(), bias, atol=1e-3)
+    assert share > 0.999999
+    assert abs(fit_linear(x, torch.randn(4, 50, 7))[2]) < 0.2, "noise is not explained"
+
+
+def test_an_exchanged_tower_is_read_as_the_old_one():
+    """A tower whose last states are another basis of the old ones gives the projector what it saw before."""
+    torch.manual_seed(4)
+    config = SiglipVisionConfig(
+        hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=2, image_size=32, patch_size=8
+    )
+    old, new, projector = SiglipVisionModel(config).eval(), SiglipVisionModel(config).eval(), Projector(32, 16)
+    views = torch.randn(200, 3, 32, 32)
+    with torch.no_grad():
+        before = projector(old(views, output_hidden_states=True).hidden_states[-1])
+        same = exchange_tower(old, copy.deepcopy(old), projector, views, -1)
+        kept = projector(old(views, output_hidden_states=True).hidden_states[-1])
+    assert same > 0.999 and torch.allclose(kept, before, atol=1e-2)
+    with torch.no_grad():
+        unfitted = projector(new(views, output_hidden_states=True).hidden_states[-1])
+        found = exchange_tower(old, new, projector, views, -1)
+        after = projector(old(views, output_hidden_states=True).hidden_states[-1])
+    assert all(torch.equal(a, b) for a, b in zip(old.state_dict().values(), new.state_dict().values(), strict=True))
+    assert 0 < found < 1 and (after - before).pow(2).mean() < 0.7 * (unfitted - before).pow(2).mean()

@@ -147,7 +147,29 @@ def test_a_second_stage_of_a_tower_goes_on_with_the_first(recipe: Path, tmp_path
     assert used
     last = {name.removeprefix("vision_model."): value for name, value in towers[1].items()}
     centred = [name for name, value in used.items() if not torch.equal(value, last[name])]
-    assert len(centred) == 1 and centred[0].endswith("mlp.fc2.bias"), "the last tower is the backbone, its states centred"
+    assert len(centred) == 1 and centred[0].endswith("mlp.fc2.bias"), (
+        "the last tower is the backbone, its states centred"
+    )
+
+
+def test_a_tower_that_learns_on_between_stages_is_taken_in(recipe: Path, tmp_path: Path) -> None:
+    content = yaml.safe_load(recipe.read_text())
+    first = content["stages"][0]
+    at = next(k for k, s in enumerate(content["stages"]) if s["name"] == "preference")
+    order = {**first, "name": "order", "stage": 3, "steps": 3, "dense": {**first["dense"], "text": 1.0, "order": True}}
+    content["stages"].insert(at, order)
+    (tmp_path / "r.yaml").write_text(yaml.safe_dump(content))
+    done = run("train", tmp_path / "r.yaml", "--out", tmp_path / "o", "--processes", 1)
+    assert "'order' continues from 'tower'" in done.stdout and "the tower of 'order' is taken in" in done.stdout
+    trained = load_file(tmp_path / "o" / "order" / "tower" / "model.safetensors")
+    whole = weights(tmp_path / "o")
+    used = {
+        n.split("vision_tower.")[1].removeprefix("vision_model."): v for n, v in whole.items() if "vision_tower." in n
+    }
+    last = {name.removeprefix("vision_model."): value for name, value in trained.items()}
+    assert used and all(torch.equal(value, last[name]) for name, value in used.items())
+    earlier = weights(tmp_path / "o", "basic")
+    assert any(not torch.equal(whole[n], earlier[n]) for n in whole if "projector" in n)
 
 
 def test_loader_workers_change_nothing(whole: Path, recipe: Path, tmp_path: Path) -> None:

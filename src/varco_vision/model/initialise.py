@@ -103,3 +103,39 @@ def whiten_projector(projector: nn.Module, features_VPW: Tensor, size: float) ->
     scale = size / (projected_TD - projected_TD.mean(0)).pow(2).mean().sqrt()
     projector.linear_2.weight.mul_(scale)
     projector.linear_2.bias.sub_(projected_TD.mean(0)).mul_(scale)
+
+
+@torch.no_grad()
+def fit_linear(features_VPW: Tensor, wanted_VPO: Tensor, ridge: float = 1e-4) -> tuple[Tensor, Tensor, float]:
+    """Weight [O, W] and bias [O] of the linear map from `features` to `wanted` by least squares, and its R^2.
+
+    ridge: penalty on the weights, as a share of the features' mean square.
+    """
+    x_TW, y_TO = features_VPW.flatten(0, 1).double(), wanted_VPO.flatten(0, 1).double()
+    x_W, y_O = x_TW.mean(0), y_TO.mean(0)
+    x_TW, y_TO = x_TW - x_W, y_TO - y_O
+    gram_WW = x_TW.T @ x_TW
+    gram_WW.diagonal().add_(ridge * gram_WW.diagonal().mean())
+    weight_WO = torch.linalg.solve(gram_WW, x_TW.T @ y_TO)
+    left = (y_TO - x_TW @ weight_WO).pow(2).sum() / y_TO.pow(2).sum()
+    return weight_WO.T, y_O - x_W @ weight_WO, 1 - left.item()
+
+
+@torch.no_grad()
+def exchange_tower(tower: nn.Module, other: nn.Module, projector: nn.Module, views_V3TT: Tensor, layer: int) -> float:
+    """Put the weights of `other` into `tower`, and let the projector read them as it read the old ones; the R^2 of that.
+
+    The map from new features (hidden states `layer`) to old ones, fitted on the given views, goes into the projector's
+    first matrix, so that the language model sees nearly what it knows and learns on from there.
+    """
+
+    def features(model: nn.Module) -> Tensor:
+        parts = [model(x, output_hidden_states=True).hidden_states[layer].float() for x in views_V3TT.split(64)]
+        return torch.cat(parts)
+
+    weight_WW, bias_W, found = fit_linear(features(other), features(tower))
+    first = projector.linear_1
+    first.bias.add_((first.weight.double() @ bias_W).to(first.bias.dtype))
+    first.weight.copy_(first.weight.double() @ weight_WW)
+    tower.load_state_dict(other.state_dict())
+    return found

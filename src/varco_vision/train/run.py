@@ -37,6 +37,7 @@ from varco_vision.model import checkpoint
 from varco_vision.model.checkpoint import Loaded
 from varco_vision.model.compose import compose, new_language_model, new_tower
 from varco_vision.model.freeze import PARTS, listing
+from varco_vision.model.initialise import exchange_tower
 from varco_vision.model.packed import use_shared_prefix
 from varco_vision.model.tokenizer import build_tokenizer
 from varco_vision.model.vision import normalise
@@ -53,6 +54,7 @@ from varco_vision.train.tower import TOWER_MEAN, TOWER_STD, TowerTask
 
 CORPUS_GROUPS = {True: 150, False: 600}  # groups of samples per source, with and without pictures, for the tokenizer
 EXAMPLES = 64  # views that the start of the projector is measured on
+EXCHANGED = 512  # views that two towers are compared on
 Hook = Callable[[str, Loaded, World], None]
 
 
@@ -223,7 +225,33 @@ class Run:
                     f"stage '{stage.name}' needs stage '{previous.name}', which is not finished in {self.out}"
                 )
             self.say(f"stage {stage.stage} continues from '{previous.name}'")
-        return checkpoint.load(directory, device=str(self.world.device), dtype=torch.float32)
+        loaded = checkpoint.load(directory, device=str(self.world.device), dtype=torch.float32)
+        newer = self._newer_tower(stage, previous)
+        if newer is not None:
+            self._exchange_tower(loaded, newer)
+        return loaded
+
+    def _newer_tower(self, stage: StageRecipe, previous: StageRecipe | None) -> StageRecipe | None:
+        """The last stage of kind "tower" between the whole model that `stage` starts from and `stage`."""
+        if previous is None:
+            return None
+        first, last = self.recipe.stages.index(previous), self.recipe.stages.index(stage)
+        return next((s for s in reversed(self.recipe.stages[first:last]) if s.kind == "tower"), None)
+
+    def _exchange_tower(self, loaded: Loaded, newer: StageRecipe) -> None:
+        """Take in a tower that learned on from dense labels; every process computes the same."""
+        directory = self.out / newer.name
+        if not (directory / "result.json").exists():
+            raise InputError(f"the tower of stage '{newer.name}' is wanted, which is not finished in {self.out}")
+        net, config = loaded.model, loaded.model.config
+        other = SiglipVisionModel.from_pretrained(directory / "tower", dtype=torch.float32).to(self.world.device).eval()
+        dense = DenseConfig(tile=loaded.anyres.tile, patch=loaded.anyres.patch, **newer.dense)
+        seed = stream_seed(self.recipe.seed, "exchange")
+        pixels = torch.from_numpy(dense_batch(range(EXCHANGED), dense, seed)["images"]).to(self.world.device)
+        views = normalise(pixels, loaded.mean, loaded.std, torch.float32)
+        tower, projector = net.model.vision_tower.eval(), net.model.multi_modal_projector
+        found = exchange_tower(tower, other, projector, views, config.vision_feature_layer)
+        self.say(f"  the tower of '{newer.name}' is taken in; the projector reads it as before (R^2 {found:.2f})")
 
     def _call_after(self, stage: StageRecipe | None, loaded: Loaded | None = None) -> None:
         """Hand the model that `stage` left (None: the composed backbones) to the hook, once."""
@@ -307,7 +335,8 @@ class Run:
         if given is not None:
             model = self._fetch(kind, given, foreign)
             return _cut(model, self.recipe.model.feature_layer) if kind == "tower" else model
-        stage = next((s for s in reversed(self.recipe.stages) if s.kind == kind), None)
+        first = next(k for k, s in enumerate(self.recipe.stages) if s.kind in ("sft", "preference"))
+        stage = next((s for s in reversed(self.recipe.stages[:first]) if s.kind == kind), None)
         if stage is None or not (self.out / stage.name / kind / "config.json").exists():
             raise InputError(
                 f"no {kind} backbone in {self.out}: run stage 0 first (--stages 0-4), or set model.{kind}_from"
