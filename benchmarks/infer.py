@@ -201,10 +201,16 @@ def weights(source: str | Path, repeats: int) -> dict[str, Any]:
         name: {
             "seconds": seconds[name],
             "same answers": sum(a.raw == b.raw for a, b in zip(found, exact, strict=True)) / len(exact),
-            "weight bytes": sum(t.numel() * t.element_size() for t in variants[name].model.state_dict().values()),
+            "weight bytes": _held_bytes(variants[name].model),
         }
         for name, found in answers.items()
     }
+
+
+def _held_bytes(model: torch.nn.Module) -> int:
+    """Bytes of all weights, tied ones counted once."""
+    held = {t.untyped_storage().data_ptr(): t.nbytes for t in [*model.parameters(), *model.buffers()]}
+    return sum(held.values())
 
 
 def ocr(loaded: checkpoint.Loaded, pages: int, repeats: int) -> dict[str, Any]:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import io
+import random
 import struct
 import zlib
 
+import fuzz
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -129,3 +131,27 @@ def test_huge_prompts_are_refused_at_once(vision, monkeypatch):
             vision.chat(shades(), "가 나 다" * 1_000_000)
     with pytest.raises(InputError, match=r"\d{4} tokens"):
         vision.chat(shades(), "가 나 " * 600)
+
+
+@pytest.mark.parametrize("name", fuzz.TARGETS)
+def test_targets_of_the_fuzzer_hold_for_their_seeds_and_neighbours(name):
+    """`python tests/fuzz.py` goes on from here with atheris; this keeps its targets alive and true."""
+    if name == "requests":
+        pytest.importorskip("fastapi", reason="the server needs the extra 'serve'")
+    draw = random.Random(5)
+    for seed in fuzz.seeds(name):
+        fuzz.TARGETS[name](seed)
+        for _ in range(30):
+            data = bytearray(seed)
+            for _ in range(draw.randrange(1, 6)):
+                data[draw.randrange(len(data))] = draw.randrange(256)
+            fuzz.TARGETS[name](bytes(data[: draw.choice([None, draw.randrange(len(data))])]))
+
+
+def test_targets_of_the_fuzzer_see_faults(monkeypatch):
+    monkeypatch.setattr("varco_vision.markup.escape", lambda text: text)
+    with pytest.raises(AssertionError):
+        fuzz.markup(b"<obj>a</obj>")
+    monkeypatch.setattr("varco_vision.pictures.load", lambda *_, **__: Image.new("L", (3, 3)))
+    with pytest.raises(AssertionError):
+        fuzz.pictures(b"")

@@ -50,6 +50,7 @@ EXTRAS = {  # distribution -> what it adds, how to install it
     "openai": ("the official client, to talk to the server and to test it", "pip install 'varco-vision-open[dev]'"),
     "schemathesis": ("a test of the server by its own description", "pip install 'varco-vision-open[checks]'"),
     "playwright": ("tests of the page in a browser", "pip install 'varco-vision-open[checks]'"),
+    "atheris": ("coverage-guided fuzzing, tests/fuzz.py", "pip install atheris"),
     "koreanize-matplotlib": ("a Korean font where the system has none", "pip install koreanize-matplotlib"),
 }
 PROGRAMS = {  # program -> what it adds, how to install it
