@@ -86,6 +86,53 @@ def test_a_stream_of_parts_resumes_exactly(loaded: Loaded) -> None:
     assert all(len(entry) == 2 for entry in whole.state()["waiting"])
 
 
+class Changed(Asked):
+    """The same groups, but the answers of some are other ones, or there are fewer."""
+
+    def __init__(self, count: int, word: str) -> None:
+        super().__init__(groups=1000)
+        self.count, self.word = count, word
+
+    def group(self, index: int) -> list[Sample]:
+        answer = {"role": "assistant", "content": [{"type": "text", "text": self.word}]}
+        made = super().group(index)[: self.count]
+        return [replace(s, messages=(s.messages[0], answer)) for s in made] if self.word else made
+
+
+@pytest.mark.parametrize("split", [False, True])
+@pytest.mark.parametrize(("count", "word"), [(1, ""), (6, "other words")])
+def test_a_source_that_changed_since_the_checkpoint_is_named(
+    loaded: Loaded, split: bool, count: int, word: str
+) -> None:
+    def over(source: Any) -> RowStream:
+        rows = stream(loaded, split)
+        rows.source = Mixture({"asked": source}, {"asked": 1.0}, 0)
+        return rows
+
+    rows = over(Asked(groups=1000))
+    for _ in range(7):
+        rows.row()
+    state = json.loads(json.dumps(rows.state()))
+    over(Asked(groups=1000)).restore(state)
+    with pytest.raises(InputError, match="source 'asked' gives other samples for group .* resume, or train anew"):
+        over(Changed(count, word)).restore(state)
+    old = {key: value for key, value in state.items() if key != "marks"}  # as written before marks were kept
+    over(Asked(groups=1000)).restore(old)
+
+
+def test_another_number_of_rows_is_one_sentence(loaded: Loaded, monkeypatch: pytest.MonkeyPatch) -> None:
+    use_pictures(monkeypatch)
+    first = feed.Feed(make_stage(rows=4), loaded, 0, WORLD)
+    first.batches()
+    states = [json.loads(json.dumps(first.state()))]
+    feed.Feed(make_stage(rows=4), loaded, 0, WORLD).restore(states)
+    with pytest.raises(InputError, match="stage 's': the checkpoint was written with rows: 4, and rows is 2 now"):
+        feed.Feed(make_stage(rows=2), loaded, 0, WORLD).restore(states)
+    monkeypatch.setattr(feed, "open_mixture", lambda stage, seed: Changed(6, "other words"))
+    with pytest.raises(InputError, match="stage 's': the source gives other samples for group"):
+        feed.Feed(make_stage(rows=4), loaded, 0, WORLD).restore(states)
+
+
 def test_a_part_is_not_worth_its_picture_unless_it_holds_more(loaded: Loaded) -> None:
     rows = stream(loaded, split=True)
     rows._refill()

@@ -13,10 +13,12 @@ from train_tools import WORLD, Pictures, losses, make_stage, same_course, set_up
 
 from varco_vision.data.pack import collate, documents
 from varco_vision.model.checkpoint import Loaded, load
+from varco_vision.train import metrics
 from varco_vision.train import setup as setting
 from varco_vision.train.feed import Feed
 from varco_vision.train.preference import PreferenceTask, ReferenceStore, answer_keys
 from varco_vision.train.recipe import StageRecipe
+from varco_vision.train.stage import preference_text, train_stage
 
 
 @pytest.fixture(scope="module")
@@ -147,3 +149,56 @@ def test_reference_pass_leaves_the_feed_of_training_alone(directory: Path, tmp_p
     setup = set_up(fresh(directory), pairs(), tmp_path)
     assert setup.task.feed.steps is None and setup.task.feed.samples == 0
     assert setting.PreferenceTask is type(setup.task)
+
+
+@pytest.mark.parametrize("normalised", [False, True])
+def test_what_is_told_is_nats_a_token_by_answer_and_task(directory: Path, tmp_path: Path, normalised: bool) -> None:
+    setup = set_up(fresh(directory), pairs(length_normalised=normalised, beta=0.5), tmp_path)
+    with torch.no_grad():
+        setup.loaded.model.lm_head.weight.mul_(1.1)
+    batch = setup.task.feed.batches()[0]
+    for pair in range(0, len(batch.tasks), 4):  # every second pair is of another kind
+        batch.tasks[pair : pair + 2] = ["count", "count"]
+    _, details = setup.task.sums(batch)
+    means = {key: float(total) / float(count) for key, (total, count) in details.items()}
+    plain, _ = setup.task.forward(batch)
+    answers = range(len(batch.samples))
+    own = [-plain[batch.sequence_S == n].detach() for n in answers]
+    change = [own[n].sum().item() - setup.task.reference[batch.keys[n]] for n in answers]
+
+    def told(values: list[float], places: list[int]) -> float:
+        return sum(values[n] for n in places) / sum(len(own[n]) for n in places)
+
+    chosen, rejected = list(answers[0::2]), list(answers[1::2])
+    assert means["chosen"] == pytest.approx(told([o.sum().item() for o in own], chosen), rel=1e-4)
+    assert means["rejected"] == pytest.approx(told([o.sum().item() for o in own], rejected), rel=1e-4)
+    assert means["chosen_change"] == pytest.approx(told(change, chosen), rel=1e-3) != 0
+    assert means["rejected_change"] == pytest.approx(told(change, rejected), rel=1e-3)
+    for task in ("count", "vqa"):
+        places = [n for n in chosen if batch.tasks[n] == task]
+        assert means[f"chosen_change_{task}"] == pytest.approx(told(change, places), rel=1e-3)
+        size = (lambda n: len(own[n])) if normalised else (lambda n: 1)
+        gaps = [0.5 * (change[n] / size(n) - change[n + 1] / size(n + 1)) for n in places]
+        assert means[f"margin_{task}"] == pytest.approx(sum(gaps) / len(gaps), rel=1e-3)
+        assert means[f"accuracy_{task}"] == pytest.approx(sum(g > 0 for g in gaps) / len(gaps))
+
+
+def test_without_a_reference_nothing_is_said_of_it(directory: Path, tmp_path: Path) -> None:
+    setup = set_up(fresh(directory), pairs(reference_free=True), tmp_path)
+    _, details = setup.task.sums(setup.task.feed.batches()[0])
+    assert {"chosen", "rejected", "accuracy_vqa"} <= set(details) and "chosen_change" not in details
+
+
+def test_a_stage_says_where_it_went_and_warns_when_chosen_answers_fall(directory: Path, tmp_path: Path) -> None:
+    stage = pairs(steps=6, learning_rate=3e-3)
+    setup, said = set_up(fresh(directory), stage, tmp_path), []
+    result = train_stage(setup.task, stage, tmp_path / "s", WORLD, ([], []), False, False, said.append)
+    last = metrics.read(tmp_path / "s" / "metrics.jsonl")[-1]
+    assert result.preference["chosen_change"] == pytest.approx(last["chosen_change"])
+    assert {"accuracy", "margin", "chosen_change_vqa", "rejected_change"} <= set(result.preference)
+    assert any("of the pairs go the right way" in line for line in said)
+    means = {"accuracy": 0.9, "margin": 1.0, "chosen_change": 0.1, "rejected_change": -1.0}
+    assert len(preference_text(means)) == 1 and preference_text({}) == []
+    fallen = {**means, "chosen_change_count": -0.2, "chosen_change_ocr": -0.3, "chosen_change_vqa": 0.4}
+    assert "(ocr -0.300, count -0.200)" in preference_text(fallen)[1]
+    assert "sft_weight" in preference_text({**means, "chosen_change": -0.1})[1]

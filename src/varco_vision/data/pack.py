@@ -5,6 +5,7 @@ Everything is a pure function of the sample stream, on integers and numpy; worke
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
@@ -15,7 +16,7 @@ from transformers import PreTrainedTokenizerBase
 
 from varco_vision.chat import Rendered, render_batch
 from varco_vision.data.sample import Sample
-from varco_vision.data.source import Source
+from varco_vision.data.source import PERIOD, Mixture, Source
 from varco_vision.errors import InputError
 from varco_vision.geometry import AnyResConfig, TilePlan, plan_sample
 from varco_vision.model.attention import make_layout
@@ -205,6 +206,7 @@ class Waiting(NamedTuple):
     part: int
     document: Document
     left: tuple[int, ...] | None = None  # None: all of them
+    mark: str = ""  # of the whole document, as the group gave it
 
 
 class RowStream:
@@ -237,20 +239,39 @@ class RowStream:
         return {
             "next": self.next_group,
             "waiting": [[w.group, w.part] if w.left is None else [w.group, w.part, [*w.left]] for w in self.buffer],
+            "marks": [w.mark for w in self.buffer],
             "samples": self.samples,
         }
 
     def restore(self, state: dict) -> None:
-        """Continue exactly where `state()` was taken."""
+        """Continue exactly where `state()` was taken.
+
+        Raises `InputError` when the source gives other samples for the waiting groups than it gave then, which its options or
+        its file, changed since, would do; states from before marks were kept are checked for missing documents only.
+        """
         self.next_group, self.samples = state["next"], state["samples"]
-        made = {
-            group: documents(self.source.group(group), self.feeding, self.budget.tokens)[0]
-            for group, *_ in state["waiting"]
-        }
+        made: dict[int, list[Document]] = {}
         self.buffer = []
-        for group, part, *rest in state["waiting"]:
+        marks = state.get("marks") or [None] * len(state["waiting"])
+        for (group, part, *rest), known in zip(state["waiting"], marks, strict=True):
+            if group not in made:
+                made[group] = documents(self.source.group(group), self.feeding, self.budget.tokens)[0]
+            if part >= len(made[group]):
+                raise InputError(self._changed(group))
             document, left = made[group][part], tuple(rest[0]) if rest else None
-            self.buffer.append(Waiting(group, part, document if left is None else document.part(left), left))
+            mark = mark_of(document)
+            if known not in (None, mark) or (left and max(left) >= len(document.sizes())):
+                raise InputError(self._changed(group))
+            self.buffer.append(Waiting(group, part, document if left is None else document.part(left), left, mark))
+
+    def _changed(self, group: int) -> str:
+        """What to tell when a source no longer gives the group that the checkpoint waits for."""
+        mixed = isinstance(self.source, Mixture)
+        name = f"source '{self.source.pattern[group % PERIOD]}'" if mixed else "the source"
+        return (
+            f"{name} gives other samples for group {group} than when the checkpoint was written: its options, its file, the "
+            "mixture's weights or the tokens of a row have changed since; restore them and resume, or train anew under another --out"
+        )
 
     def _refill(self) -> None:
         barren = 0
@@ -260,7 +281,7 @@ class RowStream:
             made, refused = documents(self.source.group(group), self.feeding, self.budget.tokens)
             made = [d for d in made if len(d.views_VTTC) <= self.budget.views]
             self.refused.extend(refused)
-            self.buffer.extend(Waiting(group, part, document) for part, document in enumerate(made))
+            self.buffer.extend(Waiting(group, part, d, None, mark_of(d)) for part, d in enumerate(made))
             barren = 0 if made else barren + 1
             if barren == 100:
                 raise InputError(
@@ -309,8 +330,19 @@ class RowStream:
         w = self.buffer[n]
         rest = [k for k in range(len(w.document.sizes())) if k not in set(chosen)]
         left = tuple(rest) if w.left is None else tuple(w.left[k] for k in rest)
-        self.buffer[n] = Waiting(w.group, w.part, w.document.part(rest), left)
+        self.buffer[n] = w._replace(document=w.document.part(rest), left=left)
         return w.document.part(chosen)
+
+
+def mark_of(document: Document) -> str:
+    """A short digest of a document's tokens, samples and picture places: other samples under the same index differ in it."""
+    told = hashlib.blake2b(digest_size=6)
+    told.update(np.asarray(document.prefix, np.int64).tobytes())
+    told.update(repr(document.views_VTTC.shape).encode())
+    for branch in document.branches:
+        told.update(f"{len(branch.ids)} {branch.task} {branch.sample}".encode())
+        told.update(np.asarray(branch.ids, np.int64).tobytes())
+    return told.hexdigest()
 
 
 def choose(sizes: Sequence[int], room: int) -> list[int]:

@@ -13,6 +13,7 @@ from varco_vision.data.files import open_files
 from varco_vision.data.pack import Budget, Document, Feeding, RowStream, collate
 from varco_vision.data.shares import Share, positions, shares
 from varco_vision.data.source import Mixture, Repeated, Source
+from varco_vision.errors import InputError
 from varco_vision.model.checkpoint import Loaded
 from varco_vision.model.packed import PackedBatch
 from varco_vision.synth.sources import make_source
@@ -125,8 +126,16 @@ class Feed:
         """Continue from the states of all processes (any number of them); before the first batch only."""
         assert self.steps is None, "a feed that has begun cannot be set back"
         merged = {shard: state for part in states for shard, state in part.items()}
+        if len(merged) != self.stage.rows:
+            raise InputError(
+                f"stage '{self.stage.name}': the checkpoint was written with rows: {len(merged)}, and rows is {self.stage.rows} now; "
+                "set it back, or train anew under another --out"
+            )
         for shard, stream in self.streams.items():
-            stream.restore(merged[str(shard)])
+            try:
+                stream.restore(merged[str(shard)])
+            except InputError as error:
+                raise InputError(f"stage '{self.stage.name}': {error}") from error
             self.states[shard] = stream.state()
 
     @property

@@ -15,6 +15,7 @@ from transformers import PreTrainedModel
 from varco_vision.data.pack import Document
 from varco_vision.model.packed import PackedBatch
 from varco_vision.train.loss import preference_loss, sum_by_answer
+from varco_vision.train.recipe import StageRecipe
 from varco_vision.train.tasks import AnswerTask
 
 
@@ -56,9 +57,44 @@ class PreferenceTask(AnswerTask):
             policy_B, reference_B = policy_B / tokens_B, reference_B / tokens_B
         losses, margins = preference_loss(policy_B, reference_B, self.stage.beta, self.stage.margin)
         token = (losses_S * (batch.sequence_S % 2 == 0)).sum()
-        pairs = len(margins)
-        details = {"accuracy": ((margins > 0).sum(), pairs), "margin": (margins.sum(), pairs)}
+        details = told(policy_B.detach(), reference_B, margins, batch, self.stage)
         return torch.stack([losses.sum(), token]), details
+
+
+@torch.no_grad()
+def told(
+    policy_B: Tensor, reference_B: Tensor, margins: Tensor, batch: PackedBatch, stage: StageRecipe
+) -> dict[str, tuple[Any, Any]]:
+    """(sum, count) of what shows where preference training goes, over all pairs and by kind of task.
+
+    `accuracy`, `margin`: part of the pairs whose chosen answer gains more than the rejected one, and by how much (beta times
+    nats). `chosen`, `rejected`: log-probability in nats a token. With a reference also `chosen_change`, `rejected_change`:
+    the same minus the reference's. On answers that the reference would give itself, minus the change estimates the
+    Kullback-Leibler divergence a token from the reference to the policy.
+    """
+    tokens_B = torch.zeros_like(policy_B).index_add_(
+        0, batch.sequence_S, torch.ones(len(batch.sequence_S), device=policy_B.device)
+    )
+    ones_P = torch.ones_like(margins)
+    values: dict[str, tuple[Tensor, Tensor]] = {
+        "accuracy": ((margins > 0).float(), ones_P),
+        "margin": (margins, ones_P),
+    }
+    by_answer = tokens_B if stage.length_normalised else torch.ones_like(tokens_B)  # to sums again
+    for place, name in enumerate(("chosen", "rejected")):
+        tokens_P = tokens_B[place::2]
+        values[name] = ((policy_B * by_answer)[place::2], tokens_P)
+        if not stage.reference_free:
+            values[f"{name}_change"] = (((policy_B - reference_B) * by_answer)[place::2], tokens_P)
+    details = {name: (sums_P.sum(), counts_P.sum()) for name, (sums_P, counts_P) in values.items()}
+    tasks = batch.tasks[0::2]
+    kinds = sorted(set(tasks))
+    place_P = torch.tensor([kinds.index(task) for task in tasks], device=policy_B.device)
+    for name in ("accuracy", "margin", "chosen_change"):
+        if name in values:
+            sums, counts = (torch.zeros(len(kinds), device=v.device).index_add_(0, place_P, v) for v in values[name])
+            details |= {f"{name}_{kind}": (sums[n], counts[n]) for n, kind in enumerate(kinds)}
+    return details
 
 
 def answer_keys(documents: Iterable[Document]) -> list[str]:

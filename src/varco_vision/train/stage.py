@@ -20,6 +20,8 @@ from varco_vision.train.recipe import StageRecipe
 from varco_vision.train.shard import ShardedCheckpoints
 from varco_vision.train.step import StepResult, precision, run_step
 
+FALLEN = 0.02  # nats a token by which chosen answers may fall before a stage says so
+
 
 @dataclass
 class StageResult:
@@ -41,6 +43,7 @@ class StageResult:
     waited: float = 0.0  # part of the time that went by until rows were there
     filled: float = 0.0  # part of the rows' room that held tokens
     shares: list[dict[str, Any]] = field(default_factory=list)  # of each source: asked, reached (of the groups), groups
+    preference: dict[str, float] = field(default_factory=dict)  # means over the last tenth, see preference.told
 
     def to_dict(self) -> dict[str, Any]:
         return dataclasses.asdict(self)
@@ -91,6 +94,8 @@ def train_stage(
         result.shares = [{"source": s.name, "asked": s.asked, "reached": s.actual, "groups": s.groups} for s in found]
         if found:
             say(f"  groups of each source: {shares_text(found)}")
+    for line in preference_text(result.preference):
+        say(f"  {line}")
     if hasattr(task, "feed") and result.waited > 0.05:
         say(
             f"  {100 * result.waited:.0f} % of the time went by waiting for rows; more 'workers' in the recipe would help"
@@ -197,4 +202,33 @@ def _result(
         curve=curve,
         waited=sum(r.get("waited", 0.0) for r in records) / max(1e-9, sum(r["seconds"] for r in records)),
         filled=sum(filled) / len(filled) if filled else 0.0,
+        preference=_last_means(records[-window:]) if stage.kind == "preference" else {},
     )
+
+
+def _last_means(records: list[dict[str, Any]]) -> dict[str, float]:
+    """Means of what preference training tells, over the steps in which it was there (a task may miss in a step)."""
+    starts = ("accuracy", "margin", "chosen", "rejected")
+    found: dict[str, list[float]] = {}
+    for record in records:
+        for key, value in record.items():
+            if key.startswith(starts):
+                found.setdefault(key, []).append(value)
+    return {key: sum(values) / len(values) for key, values in sorted(found.items())}
+
+
+def preference_text(means: dict[str, float]) -> list[str]:
+    """Lines for the end of a preference stage: where it went, and a warning where chosen answers became less likely."""
+    if not means:
+        return []
+    line = f"at the end {means['accuracy']:.0%} of the pairs go the right way, margin {means['margin']:.2f}"
+    if "chosen_change" not in means:
+        return [line]
+    line += f"; against the reference chosen {means['chosen_change']:+.3f}, rejected {means['rejected_change']:+.3f} nats a token"
+    start = "chosen_change_"
+    fallen = {key[len(start) :]: value for key, value in means.items() if key.startswith(start) and value < -FALLEN}
+    if not fallen and means["chosen_change"] >= -FALLEN:
+        return [line]
+    where = ", ".join(f"{task} {value:+.3f}" for task, value in sorted(fallen.items(), key=lambda item: item[1]))
+    advice = "a lower learning_rate or a larger sft_weight keeps them; evaluate the tasks that are not in the pairs too"
+    return [line, f"chosen answers became less likely ({where or 'over all tasks'}): {advice}"]
