@@ -334,6 +334,25 @@ def test_folder():
     assert used.losses.counts == {"pictures that cannot be read": 1}
 
 
+def test_folder_of_folders(tmp_path):
+    """Grocery-like sets lie deeper: train/Fruit/Apple/Granny-Smith; "train" is no name of an apple."""
+    for place in ("train/Fruit/Apple/Granny-Smith", "train/Fruit/Banana", "train/Vegetables/Pepper/cat"):
+        (tmp_path / place).mkdir(parents=True)
+        Image.new("RGB", (9, 9)).save(tmp_path / place / "1.png")
+    Image.new("RGB", (9, 9)).save(tmp_path / "cover.png")
+    samples, used = converted("folder", tmp_path)
+    assert [(s.lang, text_of(s.messages[1])) for s in samples] == [
+        ("en", "Granny-Smith"),
+        ("ko", "바나나"),
+        ("en", "banana"),
+        ("ko", "고양이"),
+        ("en", "cat"),
+    ]
+    assert len({s.id for s in samples}) == 5
+    assert used.losses.changes["labels that are the innermost of several folders"] == 3
+    assert used.losses.counts == {"pictures outside the folders of labels": 1}
+
+
 @pytest.fixture
 def table(tmp_path):
     pa = pytest.importorskip("pyarrow")

@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 from varco_vision.cli.data import app
 from varco_vision.data import disk, files
 from varco_vision.data.make import Order, make
-from varco_vision.data.shards import KINDS, LIST, ShardSet
+from varco_vision.data.shards import KINDS, LIST, SetWriter, ShardSet
 from varco_vision.errors import InputError
 from varco_vision.synth.sources import make_source
 
@@ -130,6 +130,15 @@ def test_another_order_in_the_same_folder(whole):
         make(SCENES, order(whole, count=91))
     with pytest.raises(InputError, match="begun with source = 'scenes', now it is 'words'"):
         make(SCENES, order(whole, spec={"source": "words"}))
+
+
+def test_a_command_that_failed_at_once_binds_nobody(tmp_path, whole):
+    """An option was wrong, nothing was written: the mended command takes the same folder."""
+    folder = tmp_path / "set"
+    SetWriter(folder, "parquet", "train", 20, {"source": "scenes", "options": {"photos": "/nowhere"}})
+    (folder / ".train-00000.parquet.0123.part").write_bytes(b"half")
+    make(SCENES, order(folder))
+    assert content(folder) == content(whole)
 
 
 def test_foreign_folder(tmp_path):

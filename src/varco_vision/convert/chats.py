@@ -181,25 +181,37 @@ def _truth(truth: Any, picture: Path, name: str, settings: Settings, place: str)
 
 
 def folder(path: Path, settings: Settings) -> Groups:
-    """A folder with one folder of pictures for each label: what is it, in each language that has a name for it."""
+    """A folder with one folder of pictures for each label: what is it, in each language that has a name for it.
+
+    The label is the name of the folder in which a picture lies, however deep that is.
+    """
     if not path.is_dir():
         raise InputError(f"{path} is no folder; give one that holds a folder of pictures for each label")
-    labels = sorted(p.name for p in path.iterdir() if p.is_dir())
-    if not labels:
+    if not any(p.is_dir() for p in path.iterdir()):
         raise InputError(f"the folder {path} holds no folders; each label needs one with its pictures")
-    for label in labels:
-        gallery = Gallery(path / label, settings.losses)
+    gallery = Gallery(path, settings.losses)
+    shelves: dict[str, list[Path]] = {}
+    for file in sorted({file for files in gallery.by_name.values() for file in files}):
+        shelf = file.parent.relative_to(path).as_posix()
+        if shelf == ".":
+            settings.losses.drop("pictures outside the folders of labels", file.name)
+            continue
+        shelves.setdefault(shelf, []).append(file)
+    for shelf, files in sorted(shelves.items()):
+        label = files[0].parent.name
         name = name_of(label, settings.names)
         if name.ko is None and "ko" in settings.langs:
             settings.losses.change("labels asked about in English only (no Korean name; see --names)", label)
-        for file in sorted({file for files in gallery.by_name.values() for file in files}):
-            measured = gallery.measured(str(file.relative_to(path / label)))
+        if shelf != label:
+            settings.losses.change("labels that are the innermost of several folders", shelf)
+        for file in files:
+            measured = gallery.measured(str(file.relative_to(path)))
             if measured is None:
                 continue
-            rng = settings.rng("folder", label, file.stem)
+            rng = settings.rng("folder", shelf, file.stem)
             yield [
                 sample(
-                    f"folder-{label}-{file.stem}-{lang}",
+                    f"folder-{shelf.replace('/', '-')}-{file.stem}-{lang}",
                     [measured[0]],
                     "vqa",
                     lang,

@@ -135,9 +135,9 @@ KNOWN = _known()
 
 
 def name_of(category: str, own: Mapping[str, str]) -> Name:
-    """The names of a category: the user's Korean name first, then the table's."""
+    """The names of a category: the user's Korean name first, then the table's, which knows it by small letters too."""
     en = _ALIASES.get(category, category).replace("_", " ")
-    known = KNOWN.get(en)
+    known = KNOWN.get(en) or KNOWN.get(en.lower())
     ko = own.get(category, own.get(en))
     if ko is not None:
         return replace(known, ko=ko) if known else Name(en, plural(en), ko, counter(ko))

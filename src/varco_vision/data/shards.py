@@ -146,8 +146,12 @@ class SetWriter:
     def _begun(self, folder: Path, spec: dict[str, Any]) -> ShardSet:
         there = [p for p in folder.iterdir() if p.name != LOCK] if folder.is_dir() else []
         leftovers = [p for p in there if p.name.startswith(".") and p.name.endswith(".part")]
-        if not (folder / LIST).exists():
-            if len(there) > len(leftovers):
+        listed = (folder / LIST).exists()
+        others = len(there) - len(leftovers) - listed
+        if not listed or (
+            not others and not ShardSet.load(folder).shards
+        ):  # a command that failed at once binds nobody
+            if others:
                 raise InputError(f"the folder {folder} holds other files; choose a new or an empty one")
             found = ShardSet(spec)
             found.save(folder)  # from now on the folder is known as this set's, even if nothing else gets written
