@@ -233,6 +233,18 @@ def test_fonts_by_variable(tmp_path, monkeypatch):
         fonts.korean_fonts()
 
 
+def test_a_machine_without_fonts_is_told_what_to_install(tmp_path, monkeypatch):
+    """One sentence for each: faces for writing, colour emoji for things; nothing is drawn in a stand-in."""
+    from varco_vision.synth import emoji_names
+
+    monkeypatch.setattr(fonts, "font_directories", lambda: [tmp_path])
+    monkeypatch.setattr(emoji_names, "font_directories", lambda: [tmp_path])
+    with pytest.raises(InputError, match="no font with Hangul found in .* install one .*fonts-nanum"):
+        fonts.korean_fonts()
+    with pytest.raises(InputError, match="no colour-emoji font found; install one .*fonts-noto-color-emoji"):
+        emoji_names.designs.__wrapped__("train")
+
+
 def test_latin_only_fonts_are_not_korean():
     names = [path.name for path in fonts.korean_fonts()]
     assert names == sorted(names) and not any(name.startswith("DejaVu") for name in names)
