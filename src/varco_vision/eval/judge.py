@@ -72,11 +72,11 @@ class Judge:
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         if endpoint is not None and not endpoint.startswith(("http://", "https://")):
-            raise InputError(f"the judge's endpoint is {endpoint!r}; it must begin with http:// or https://")
+            raise InputError(f"the endpoint is {endpoint!r}; it must begin with http:// or https://")
         if endpoint is None and record is None:
             raise InputError("a judge needs an endpoint, or a record of earlier replies")
         if attempts < 1:
-            raise InputError(f"the judge may be asked {attempts} times; at least once is needed")
+            raise InputError(f"a request may be tried {attempts} times; at least once is needed")
         self.endpoint, self.model, self.attempts, self.pause, self.timeout = endpoint, model, attempts, pause, timeout
         self.settings = {"temperature": temperature, "max_tokens": max_tokens}
         self.api_key_env = api_key_env
@@ -147,7 +147,7 @@ class Judge:
             if attempt < self.attempts:
                 self._sleep(self.pause * 2 ** (attempt - 1))
         raise InputError(
-            f"the judge at {url} did not answer ({fault}); check the endpoint, the model's name and the key"
+            f"{self.model!r} at {url} did not answer ({fault}); check the endpoint, the model's name and the key"
         )
 
     def _append(self, entry: Mapping[str, Any]) -> None:
