@@ -2,6 +2,7 @@
 
     python benchmarks/train.py [--pictures 12] [--questions 4] [--repeats 3] [--out benchmarks/results]
                                [--peers-python PYTHON] [--nanovlm CHECKOUT]
+    python benchmarks/train.py --device cuda --size 0.5b --batches 4 8 16 --pictures 64 --out benchmarks/results [...]
 
 Contenders, each in a process of its own, in turn, one thread:
   ours          packed rows, pictures shared by their questions, loss at supervised positions only
@@ -21,6 +22,10 @@ What cannot run is left out, and the result says why.
 The model is random: small tower and language model, and a head over --vocabulary words as large as Qwen's. Samples a CPU second
 are compared: on a busy machine they are steadier than seconds. Memory is the process' peak over what it held before its
 first step. The last line of the output is one JSON document.
+
+With --device cuda everything runs under bfloat16 on the first GPU, seconds in place of CPU seconds are compared, memory is what the
+allocator held at most, and ours tells the part of the GPU's peak that it reached. --size 0.5b and 1.5b are a SigLIP so400m tower
+before language models of Qwen2.5's shapes, random as well, on pictures of 1024 x 768. This mode has not been run yet: no GPU was at hand.
 """
 
 from __future__ import annotations
@@ -42,32 +47,41 @@ from typing import Any
 
 SFT, DPO = ("ours", "ours-apart", "trainer", "grouped", "ours-bf16", "nanovlm"), ("ours-dpo", "trl-dpo")
 PEERS = ("trainer", "grouped", "trl-dpo", "nanovlm")
-SIZE = (256, 192)  # of the pictures; tiles of 128 px, patches of 8 px
+SIZES = {  # tower, language model, most tiles, size of the pictures, tokens that a picture takes with a question, about
+    "small": (dict(width=192, layers=4, heads=3, mlp=576, tile=128, patch=8),
+              dict(width=256, layers=4, heads=4, kv_heads=2, mlp=768), 4, (256, 192), 1100),
+    "0.5b": (dict(width=1152, layers=26, heads=16, mlp=4304, tile=384, patch=14),
+             dict(width=896, layers=24, heads=14, kv_heads=2, mlp=4864, context=32768), 9, (1024, 768), 6000),
+    "1.5b": (dict(width=1152, layers=26, heads=16, mlp=4304, tile=384, patch=14),
+             dict(width=1536, layers=28, heads=12, kv_heads=2, mlp=8960, context=32768), 9, (1024, 768), 6000),
+}  # fmt: skip
 
 
-def build(directory: Path, vocabulary: int) -> None:
+def build(directory: Path, vocabulary: int, name: str) -> None:
     """Write the random model."""
     from varco_vision.geometry import AnyResConfig
     from varco_vision.model import checkpoint
     from varco_vision.model.compose import LanguageSize, TowerSize, compose, new_language_model, new_tower, pinpoints
 
     shipped = checkpoint.load(checkpoint.default_path(), device="cpu")
-    tower = new_tower(TowerSize(width=192, layers=4, heads=3, mlp=576, tile=128, patch=8), 0)
-    language = new_language_model(LanguageSize(width=256, layers=4, heads=4, kv_heads=2, mlp=768), shipped.tokenizer, 0)
+    vision, text, tiles, *_ = SIZES[name]
+    tower = new_tower(TowerSize(**vision), 0)
+    language = new_language_model(LanguageSize(**text), shipped.tokenizer, 0)
     language.resize_token_embeddings(vocabulary, mean_resizing=False)
-    anyres = AnyResConfig(tile=128, patch=8, max_tiles=4, pinpoints=pinpoints(128, 4, 4))
+    tile = vision["tile"]
+    anyres = AnyResConfig(tile=tile, patch=vision["patch"], max_tiles=tiles, pinpoints=pinpoints(tile, tiles, 4))
     model = compose(tower, language, shipped.tokenizer, anyres, 0)
     loaded = checkpoint.Loaded(model, shipped.tokenizer, anyres, shipped.mean, shipped.std)
     checkpoint.save(loaded, directory, {})
 
 
-def groups(pictures: int, questions: int, pairs: bool) -> list[list[Any]]:
+def groups(pictures: int, questions: int, pairs: bool, size: tuple[int, int]) -> list[list[Any]]:
     """The samples: questions of one picture together; of a pair, the rejected answer is that of the next question."""
     from dataclasses import replace
 
     from varco_vision.synth.sources import make_source
 
-    source = make_source("scenes", seed=5, questions=questions + 1, sizes=[SIZE], wordings=2)
+    source = make_source("scenes", seed=5, questions=questions + 1, sizes=[size], wordings=2)
     made = []
     for index in range(pictures):
         group = source.group(index)[: questions + 1]
@@ -83,14 +97,28 @@ def groups(pictures: int, questions: int, pairs: bool) -> list[list[Any]]:
 class Measured:
     """CPU and wall seconds of what lies between `start` and `stop`, and memory above that of the first start."""
 
-    def __init__(self) -> None:
+    def __init__(self, device: str = "cpu") -> None:
+        self.device = device
         self.before = current_memory()
 
     def start(self) -> None:
+        self.wait()
         self.cpu, self.wall = time.process_time(), time.perf_counter()
 
+    def wait(self) -> None:
+        """Until the GPU has done what it was given."""
+        import torch
+
+        if self.device == "cuda":
+            torch.cuda.synchronize()
+
     def stop(self, samples: int) -> dict[str, float]:
+        self.wait()
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+        if self.device == "cuda":
+            import torch
+
+            peak, self.before = torch.cuda.max_memory_allocated(), 0
         return {
             "cpu": (time.process_time() - self.cpu) / samples,
             "wall": (time.perf_counter() - self.wall) / samples,
@@ -105,13 +133,15 @@ def current_memory() -> int:
 
 
 def run_ours(
-    model: Path, made: list[list[Any]], batch: int, apart: bool = False, pairs: bool = False, precision: str = "float32"
-) -> dict[str, float]:
+    model: Path, made: list[list[Any]], batch: int, apart: bool = False, pairs: bool = False, precision: str = "float32",
+    device: str = "cpu", tokens: int = 1100,
+) -> dict[str, float]:  # fmt: skip
     """One round over the samples after a first step; as many samples a step as the peers take."""
     import torch
 
     from varco_vision.model import checkpoint
     from varco_vision.train import feed
+    from varco_vision.train.flops import peak
     from varco_vision.train.optimizer import make_optimizer
     from varco_vision.train.parallel import World
     from varco_vision.train.recipe import SourceRecipe, StageRecipe
@@ -126,17 +156,18 @@ def run_ours(
             return self.groups[index % len(self.groups)]
 
     feed.open_mixture = lambda stage, seed: Given()
-    world, total = World(0, 1, torch.device("cpu")), sum(map(len, made))
+    world, total = World(0, 1, torch.device(device)), sum(map(len, made))
+    precision = "bfloat16" if device == "cuda" else precision
     stage = StageRecipe(
         name="s", stage=4 if pairs else 2, kind="preference" if pairs else "sft", steps=2 * total, rows=1, micro_rows=1,
-        max_tokens=batch * 1100 if apart else 1500 * max(1, batch // len(made[0])), learning_rate=1e-5, warmup=1,
+        max_tokens=batch * tokens if apart else (tokens + 400) * max(1, batch // len(made[0])), learning_rate=1e-5, warmup=1,
         lookahead=8, mixture={"a": SourceRecipe(source="synth:scenes")}, precision=precision,
         trainable=("language",) if pairs else ("tower", "projector", "newline", "language"),
         reference_cache=None,
     )  # fmt: skip
-    loaded = checkpoint.load(model, device="cpu")
+    loaded = checkpoint.load(model, device=device)
     with tempfile.TemporaryDirectory() as folder:
-        clock = Measured()
+        clock = Measured(device)
         if pairs:  # a pass of the reference over the round that is measured, paid for below
             from dataclasses import replace
 
@@ -147,14 +178,17 @@ def run_ours(
         if not pairs:
             run_step(setup.task, stage, 0, optimizer, world, getattr(torch, precision))
             clock.start()
-        first, step = setup.task.samples, 0
+        first, step, work = setup.task.samples, 0, 0.0
         while setup.task.samples - first < (1 if pairs else total):
-            run_step(setup.task, stage, step, optimizer, world, getattr(torch, precision))
+            work += run_step(setup.task, stage, step, optimizer, world, getattr(torch, precision)).load["flops"]
             step += 1
-        return clock.stop(setup.task.samples - first)
+        told = clock.stop(setup.task.samples - first)
+        most = peak(torch.cuda.get_device_name()) if device == "cuda" else None
+        reached = work / (told["wall"] * (setup.task.samples - first))
+        return {**told, "teraflops": reached / 1e12, **({"utilisation": reached / most} if most else {})}
 
 
-def run_trainer(model: Path, made: list[list[Any]], grouped: bool, batch: int) -> dict[str, float]:
+def run_trainer(model: Path, made: list[list[Any]], grouped: bool, batch: int, device: str) -> dict[str, float]:
     """transformers' Trainer with its own picture processor and padded batches."""
     import torch
     from transformers import LlavaOnevisionForConditionalGeneration, Trainer, TrainerCallback, TrainingArguments
@@ -192,7 +226,7 @@ def run_trainer(model: Path, made: list[list[Any]], grouped: bool, batch: int) -
         pixels = processor(images=[list(r["sample"].images) for r in rows], return_tensors="pt")
         return {"input_ids": ids, "labels": labels, "attention_mask": mask, **pixels}
 
-    clock, found = Measured(), []
+    clock, found = Measured(device), []
 
     class Timer(TrainerCallback):
         def on_epoch_begin(self, *arguments: Any, **named: Any) -> None:
@@ -203,15 +237,15 @@ def run_trainer(model: Path, made: list[list[Any]], grouped: bool, batch: int) -
 
     with tempfile.TemporaryDirectory() as folder:
         arguments = TrainingArguments(
-            folder, per_device_train_batch_size=batch, num_train_epochs=2, learning_rate=1e-5, use_cpu=True, report_to=[],
-            save_strategy="no", logging_strategy="no", remove_unused_columns=False, disable_tqdm=True,
+            folder, per_device_train_batch_size=batch, num_train_epochs=2, learning_rate=1e-5, use_cpu=device == "cpu", report_to=[],
+            save_strategy="no", logging_strategy="no", remove_unused_columns=False, disable_tqdm=True, bf16=device == "cuda",
             train_sampling_strategy="group_by_length" if grouped else "random",
         )  # fmt: skip
         Trainer(net, arguments, train_dataset=Rows(), data_collator=collate, callbacks=[Timer()]).train()
     return found[-1]
 
 
-def run_trl(model: Path, made: list[list[Any]], batch: int) -> dict[str, float]:
+def run_trl(model: Path, made: list[list[Any]], batch: int, device: str) -> dict[str, float]:
     """TRL's DPOTrainer, the language model trained, tower and projector frozen."""
     import torch
     from datasets import Dataset
@@ -237,7 +271,7 @@ def run_trl(model: Path, made: list[list[Any]], batch: int) -> dict[str, float]:
     loaded = checkpoint.load(model, device="cpu")
     processor = PicturesOnly(
         LlavaOnevisionImageProcessorPil.from_pretrained(model), loaded.tokenizer, num_image_tokens=loaded.anyres.side**2,
-        vision_feature_select_strategy="full", chat_template=loaded.tokenizer.chat_template, vision_aspect_ratio="anyres_max_4",
+        vision_feature_select_strategy="full", chat_template=loaded.tokenizer.chat_template, vision_aspect_ratio=f"anyres_max_{loaded.anyres.max_tiles}",
     )  # fmt: skip
     processor.video_processor = None
     net = LlavaOnevisionForConditionalGeneration.from_pretrained(model, dtype=torch.float32)
@@ -254,7 +288,7 @@ def run_trl(model: Path, made: list[list[Any]], batch: int) -> dict[str, float]:
         for group in made
         for s in group
     ]
-    clock, found = Measured(), []
+    clock, found = Measured(device), []
 
     class Timer(TrainerCallback):
         def on_epoch_begin(self, *arguments: Any, **named: Any) -> None:
@@ -265,8 +299,9 @@ def run_trl(model: Path, made: list[list[Any]], batch: int) -> dict[str, float]:
 
     with tempfile.TemporaryDirectory() as folder:
         arguments = DPOConfig(
-            folder, per_device_train_batch_size=batch, num_train_epochs=2, learning_rate=1e-5, use_cpu=True, report_to=[],
-            save_strategy="no", logging_strategy="no", disable_tqdm=True, max_length=None, bf16=False, gradient_checkpointing=False,
+            folder, per_device_train_batch_size=batch, num_train_epochs=2, learning_rate=1e-5, use_cpu=device == "cpu", report_to=[],
+            save_strategy="no", logging_strategy="no", disable_tqdm=True, max_length=None, bf16=device == "cuda",
+            gradient_checkpointing=False,
         )  # fmt: skip
         DPOTrainer(
             net, args=arguments, train_dataset=Dataset.from_list(rows), processing_class=processor, callbacks=[Timer()]
@@ -280,17 +315,19 @@ def contend(options: argparse.Namespace) -> None:
     from train_nanovlm import run_nanovlm
 
     torch.set_num_threads(1)
-    name, model, batch = options.contender, Path(options.model), options.batch
-    made = groups(options.pictures, options.questions, name in DPO)
+    name, model, batch, device = options.contender, Path(options.model), options.batch, options.device
+    *_, size, tokens = SIZES[options.size]
+    made = groups(options.pictures, options.questions, name in DPO, size)
+    where: dict[str, Any] = {"device": device, "tokens": tokens}
     ways: dict[str, Callable[[], dict[str, float]]] = {
-        "ours": lambda: run_ours(model, made, batch),
-        "ours-apart": lambda: run_ours(model, made, batch, apart=True),
-        "trainer": lambda: run_trainer(model, made, False, batch),
-        "grouped": lambda: run_trainer(model, made, True, batch),
-        "ours-dpo": lambda: run_ours(model, made, batch, pairs=True),
-        "trl-dpo": lambda: run_trl(model, made, batch),
-        "ours-bf16": lambda: run_ours(model, made, batch, precision="bfloat16"),
-        "nanovlm": lambda: run_nanovlm(options.nanovlm, model, made, batch, Measured()),
+        "ours": lambda: run_ours(model, made, batch, **where),
+        "ours-apart": lambda: run_ours(model, made, batch, apart=True, **where),
+        "trainer": lambda: run_trainer(model, made, False, batch, device),
+        "grouped": lambda: run_trainer(model, made, True, batch, device),
+        "ours-dpo": lambda: run_ours(model, made, batch, pairs=True, **where),
+        "trl-dpo": lambda: run_trl(model, made, batch, device),
+        "ours-bf16": lambda: run_ours(model, made, batch, precision="bfloat16", **where),
+        "nanovlm": lambda: run_nanovlm(options.nanovlm, model, made, batch, Measured(device)),
     }
     print(json.dumps(ways[name]()))
 
@@ -303,6 +340,7 @@ def measure(options: argparse.Namespace, model: Path, name: str, batch: int) -> 
     command = [
         python, __file__, "--contender", name, "--model", str(model), "--batch", str(batch),
         "--pictures", str(options.pictures), "--questions", str(options.questions), "--nanovlm", str(options.nanovlm),
+        "--device", options.device, "--size", options.size,
     ]  # fmt: skip
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
     environment["PYTHONPATH"] = str(Path(__file__).resolve().parent.parent / "src")
@@ -318,7 +356,7 @@ def compare(options: argparse.Namespace) -> dict[str, Any]:
     missing: dict[str, str] = {}
     with tempfile.TemporaryDirectory() as folder:
         model = Path(folder) / "model"
-        build(model, options.vocabulary)
+        build(model, options.vocabulary, options.size)
         wanted = [n for n in (*SFT, *DPO) if not options.only or n in options.only]
         for turn in range(options.repeats):
             for name in wanted:
@@ -332,15 +370,12 @@ def compare(options: argparse.Namespace) -> dict[str, Any]:
                         missing[name] = result
                     else:
                         found.setdefault(key, []).append(result)
-    medians = {
-        key: {what: statistics.median(r[what] for r in rows) for what in ("cpu", "wall", "memory")}
-        for key, rows in found.items()
-    }
-    best = {}
+    medians = {key: {what: statistics.median(r[what] for r in rows) for what in rows[0]} for key, rows in found.items()}
+    best, compared = {}, "wall" if options.device == "cuda" else "cpu"
     for key, row in medians.items():
         name = key.split(" batch ")[0]
-        if name not in best or row["cpu"] < best[name]["cpu"]:
-            best[name] = {**row, "batch": int(key.split()[-1]), "samples_a_cpu_second": 1 / row["cpu"]}
+        if name not in best or row[compared] < best[name][compared]:
+            best[name] = {**row, "batch": int(key.split()[-1]), "samples_a_second": 1 / row[compared]}
     ratio = lambda a, b, what: best[b][what] / best[a][what] if a in best and b in best else None  # noqa: E731
     pairs = (
         ("ours", "trainer"),
@@ -351,9 +386,12 @@ def compare(options: argparse.Namespace) -> dict[str, Any]:
         ("ours-bf16", "nanovlm"),
     )
     return {
-        "settings": {k: getattr(options, k) for k in ("pictures", "questions", "repeats", "batches", "vocabulary")},
+        "settings": {
+            k: getattr(options, k)
+            for k in ("pictures", "questions", "repeats", "batches", "vocabulary", "device", "size")
+        },
         "best": best,
-        "speed": {f"{a} / {b}": ratio(a, b, "cpu") for a, b in pairs},
+        "speed": {f"{a} / {b}": ratio(a, b, compared) for a, b in pairs},
         "memory": {f"{a} / {b}": r and 1 / r for a, b in pairs for r in [ratio(a, b, "memory")]},
         "missing": missing,
         "all": found,
@@ -387,6 +425,8 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--batches", type=int, nargs="+", default=[2, 4])
     parser.add_argument("--vocabulary", type=int, default=151_936)
+    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
+    parser.add_argument("--size", choices=[*SIZES], default="small", help="of the model")
     parser.add_argument("--only", nargs="+", choices=[*SFT, *DPO])
     parser.add_argument("--peers-python", help="python of an environment that has TRL, datasets and this package")
     parser.add_argument("--nanovlm", type=Path, help="a checkout of nanoVLM")
@@ -401,7 +441,7 @@ def main() -> None:
     result = compare(options)
     if options.out:
         options.out.mkdir(parents=True, exist_ok=True)
-        path = options.out / f"train-{date.today().isoformat()}-vocabulary-{options.vocabulary}.json"
+        path = options.out / f"{date.today().isoformat()}-train-{options.device}.json"
         path.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     print(json.dumps(result))
 
