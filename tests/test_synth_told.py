@@ -155,7 +155,10 @@ def test_splits_tell_of_other_scenes() -> None:
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        ({"tasks": {"caption": 1}}, "told scenes can be asked for grounding, referring, counting, vqa, options; found caption"),
+        (
+            {"tasks": {"caption": 1}},
+            "told scenes can be asked for grounding, referring, counting, vqa, options; found caption",
+        ),
         ({"tasks": {"grounding": 1, "ocr": 1}}, "found grounding, ocr"),
         ({"tasks": {"grounding": 0}}, "no family of questions has a positive share"),
         ({"questions": 0}, "at least one"),
