@@ -2,6 +2,7 @@
 
     python benchmarks/synth.py                                  every kind, one process
     python benchmarks/synth.py --peers VENV/bin/python --synthtiger DIR
+    python benchmarks/synth.py --profile lines                  where its time goes
 
 The peers run in an environment of their own, since they need old libraries:
     python -m venv VENV && VENV/bin/pip install synthtiger trdg "numpy<2" "pillow<10" "opencv-python<4.12"
@@ -13,9 +14,11 @@ word about 64 pixels high.
 from __future__ import annotations
 
 import argparse
+import cProfile
 import json
 import os
 import platform
+import pstats
 import random
 import subprocess
 import sys
@@ -23,6 +26,7 @@ import tempfile
 import time
 from pathlib import Path
 
+PLACES = 24  # rows of a profile
 FULL = 5_000  # lines after which most faces are open in every size and most glyphs are known to be drawn
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
@@ -103,6 +107,29 @@ def kinds(count: int, warm: int) -> None:
         print(f"| {kind} | {speed:,.1f} | {size} | yes |", flush=True)
 
 
+def profile(kind: str, count: int, warm: int) -> None:
+    """Shares of the time by place: own time of each built-in function, and of each file's Python.
+
+    cProfile makes Python look dearer than it is beside what is written in C: shares, not times, are shown.
+    """
+    from varco_vision.synth.sources import make_source
+
+    source = make_source(kind, seed=1)
+    for index in range(warm):
+        source.group(index)
+    with cProfile.Profile() as watch:
+        for index in range(warm, warm + count):
+            source.group(index)
+    spent: dict[str, float] = {}
+    for (file, _, name), row in pstats.Stats(watch).stats.items():
+        place = name.strip("<>").removeprefix("method ") if file == "~" else "/".join(Path(file).parts[-2:])
+        spent[place] = spent.get(place, 0.0) + row[2]
+    whole = sum(spent.values())
+    print(f"{kind}, pictures {warm:,} to {warm + count:,}: shares of own time\n\n| place | share |\n| --- | --- |")
+    for place, seconds in sorted(spent.items(), key=lambda pair: -pair[1])[:PLACES]:
+        print(f"| {place} | {seconds / whole:.1%} |")
+
+
 def korean_words(count: int) -> list[str]:
     """Words as `lines` writes them, without punctuation."""
     from varco_vision.synth.strings import TextStock
@@ -178,12 +205,15 @@ def main() -> None:
     parser.add_argument("--peers", help="Python of an environment with synthtiger and trdg")
     parser.add_argument("--synthtiger", type=Path, help="checkout of the SynthTIGER repository")
     parser.add_argument("--only-peers", action="store_true")
+    parser.add_argument("--profile", metavar="KIND", help="instead: where the time of one kind goes")
     asked = parser.parse_args()
     import PIL
 
     print(
         f"Python {platform.python_version()}, Pillow {PIL.__version__}, {platform.machine()}, one core, processor time\n"
     )
+    if asked.profile:
+        return profile(asked.profile, asked.count, asked.warm)
     if not asked.only_peers:
         kinds(asked.count, asked.warm)
     if asked.peers:

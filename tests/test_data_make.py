@@ -122,6 +122,15 @@ def test_torn_leftovers_are_cleared(tmp_path, whole):
     assert content(folder) == content(whole)
 
 
+def test_torn_pictures_are_cleared(tmp_path):
+    make(SCENES, order(tmp_path / "calm", kind="jsonl"))
+    make(SCENES, order(tmp_path / "set", kind="jsonl"))
+    torn = tmp_path / "set" / "pictures" / ".10bc.png.0123.part"
+    torn.write_bytes(b"half")
+    make(SCENES, order(tmp_path / "set", kind="jsonl"))
+    assert not torn.exists() and content(tmp_path / "set") == content(tmp_path / "calm")
+
+
 # --- faults ----------------------------------------------------------------------------------------------------------
 
 

@@ -46,7 +46,7 @@ def groups_of_samples() -> list[list[Sample]]:
     return [
         [
             sample("a1", one),
-            sample("a2", one, answer="<obj>개</obj><bbox>0.1, 0.2, 0.3, 0.4</bbox>", meta={"boxes": [[0.1, 2]]}),
+            sample("a2", one, answer="<obj>개</obj><bbox>0.1, 0.2, 0.3, 0.4</bbox>", meta={"numbers": [[0.1, 2]]}),
         ],
         [sample("b", one, two, question="둘은 무엇이 다른가요?")],
         [sample("c", question="수도는?", answer="서울")],

@@ -338,7 +338,7 @@ def test_run_on_a_file(run, model, tmp_path):
 def test_run_on_an_own_set_prints_protocol_and_table(run, model):
     code, out, err = run("run", "--model", model, "--own", 1, "--seed", 5, "--max-new-tokens", 2)
     assert code == 0, err
-    assert out.startswith("protocol own-3 | set synth:eval seed=5 scenes=1") and "greedy" in out
+    assert out.startswith("protocol own-5 | set synth:eval seed=5 scenes=1") and "greedy" in out
     for metric in ("grounding_acc50", "ocr_word_acc", "text_acc"):
         assert any(line.startswith(metric) for line in out.splitlines())
     assert "95 % interval" in out
@@ -346,7 +346,7 @@ def test_run_on_an_own_set_prints_protocol_and_table(run, model):
 
 def test_list(run):
     code, out, _ = run("list")
-    assert code == 0 and "grounding_acc50" in out and "protocol own-3" in out
+    assert code == 0 and "grounding_acc50" in out and "protocol own-5" in out
     code, out, _ = run("list", "--json")
     assert set(json.loads(out)["metrics"]) == set(own.METRICS)
 

@@ -120,6 +120,7 @@ def test_missing_field():
         good(messages=(QUESTION, ANSWER, say("user", "또?"), say("assistant", "아니요."))),
         good(messages=({"role": "user", "content": [{"type": "image"}]}, ANSWER), task="caption"),
         pair(rejected=(say("assistant", "<obj>broken <bbox>"),)),
+        good(meta={"boxes": [(0, 0.1, 1, 0.5)], "words": [{"text": "a", "box": [0, 0, 1, 1]}], "answers": ["a"]}),
     ],
 )
 def test_good_samples_have_no_faults(sample):
@@ -181,6 +182,21 @@ FAULTS = {
         ["a picture is a part of its own"],
     ),
     "turn as text": (good(messages=(QUESTION, say("assistant", "a<|im_end|>"))), ["turns are given by their roles"]),
+    "gold boxes": (
+        good(meta={"boxes": [[0.1, 0.1, 0.2, 0.2], [0.5, 0.1, 0.2, 0.2], [0, 0, 9, 9], [1, 2], [0, 0, "wide", 1], 3]}),
+        [
+            "box 2 of meta 'boxes': the corners",
+            "box 3 of meta 'boxes': box (0.0, 0.0, 9.0, 9.0) reaches outside",
+            "box 4 of meta 'boxes': [1, 2] is no box",
+            "box 5 of meta 'boxes': box coordinate x2 is 'wide'",
+            "box 6 of meta 'boxes': 3 is no box",
+        ],
+    ),
+    "gold words": (
+        good(meta={"words": [{"text": "a", "box": [0, 0, 1, 1]}, {"text": "b"}, {"text": "c", "box": [0, 0, 2, 1]}]}),
+        ["word 2 of meta 'words' is {'text': 'b'}", "word 3 of meta 'words': box"],
+    ),
+    "gold of another kind": (good(meta={"boxes": "all", "words": 3}), ["'boxes' is a str", "'words' is a int"]),
     "chosen with bad markup": (pair(chosen=(say("assistant", "<obj>a</obj>"),)), ["chosen turn 1"]),
 }
 

@@ -471,5 +471,10 @@ def test_manifest():
     assert train["fonts_shared"] == bool(set(train["fonts"]) & set(held["fonts"]))
     assert train["fonts_shared"] == (len(fonts.korean_fonts()) == 1)
     assert {tuple(pair) for pair in train["fact_pairs"]["ko"]}.isdisjoint(map(tuple, held["fact_pairs"]["ko"]))
-    assert train["templates"] == held["templates"] and "GROUNDING" in train["templates"]
+    assert set(train["templates"]) == set(held["templates"]) >= {"GROUNDING", "CAPTION", "EXTREME", "WHERE_IS_WORD"}
+    for name in train["templates"]:
+        for lang in ("ko", "en"):
+            ours, theirs = train["templates"][name][lang], held["templates"][name][lang]
+            assert len(ours) >= 30 and len(set(ours)) == len(ours) and theirs, (name, lang)
+            assert not set(ours) & set(theirs), (name, lang)
     assert sources.source_options("text") == ("facts", "questions")

@@ -365,6 +365,18 @@ def test_splits_share_nothing() -> None:
             assert a and b and not set(a) & set(b), (name, lang)
 
 
+@pytest.mark.parametrize("name", sorted(WORDINGS))
+def test_evaluation_asks_in_new_sentences_of_known_words(name: str) -> None:
+    def words(templates: tuple[str, ...]) -> set[str]:
+        return {w.strip(".,?!'") for t in templates for w in SLOT.sub(" ", t).lower().replace("'s ", " ").split()}
+
+    for lang in LANGUAGES:
+        train, held = (WORDINGS[name].of(split, lang) for split in ("train", "eval"))
+        assert words(held) <= words(train), (lang, words(held) - words(train))
+        assert train[0] == expand(WORDINGS[name].cores(lang)[0], lang)[0]  # the plainest way is taught
+        assert len(held) <= 0.2 * len(train)
+
+
 def test_samples_use_the_resources_of_their_split() -> None:
     held = resources("eval")
     for name in ("documents", "tables", "charts"):
@@ -382,7 +394,7 @@ SLOT = re.compile(r"\{(\w+)(?:\|([^{}]+))?\}")
 @pytest.mark.parametrize("name", sorted(WORDINGS))
 def test_thirty_ways_to_ask_in_each_language(name: str) -> None:
     for lang in LANGUAGES:
-        assert len(WORDINGS[name].all(lang)) >= 30, lang
+        assert len(WORDINGS[name].of("train", lang)) >= 30, lang
     slots = [{found.group(1) for t in WORDINGS[name].all(lang) for found in SLOT.finditer(t)} for lang in LANGUAGES]
     assert slots[0] and slots[1] or slots[0] == slots[1] == set()
 
@@ -437,6 +449,9 @@ def test_spreading_of_cores() -> None:
     assert {fill(t, unit="명") for t in expand("몇 {unit}<=?>", "ko")} >= {"몇 명이에요?", "몇 명이야?", "몇 명인가요?"}
     assert "Can you tell me where it is in the photo?" in expand("? where it is<in>", "en")
     assert expand("! find it", "en")[0] == "Find it."
+    assert expand("~ find it", "en")[2] == "Find it, please."
+    assert expand("<무슨|어떤> 색<=?>", "ko")[:2] == ("무슨 색인가요?", "어떤 색인가요?")
+    assert expand("Where is it<| here>?", "en") == ("Where is it?", "Where is it here?")
 
 
 def test_fewer_wordings_for_small_models() -> None:

@@ -9,10 +9,11 @@ import numpy as np
 from varco_vision.data.sample import text_of, validate
 from varco_vision.geometry import Box
 from varco_vision.markup import Chars, Object, parse, write
-from varco_vision.synth import preference, text_wording, wording, wording_choices
+from varco_vision.synth import preference, text_wording, wording, wording_choices, wording_places
 from varco_vision.synth import questions as q
 from varco_vision.synth.knowledge import WORDS, number_word
 from varco_vision.synth.korean import fill, josa
+from varco_vision.synth.phrasing import Wording
 from varco_vision.synth.rng import stream
 from varco_vision.synth.scenes import SceneConfig, make_scene
 from varco_vision.synth.shapes import COLOURS, SHAPES, article, object_name
@@ -218,48 +219,87 @@ def test_absent_share_is_kept():
 
 
 def test_wordings_limits_the_templates():
-    config = q.QuestionConfig(wordings=1)
     scene = scenes(PLAIN, 1)[0]
-    questions = [q.caption(scene, stream(k), config, "ko").text for k in range(20)]
-    assert set(questions) == {wording.CAPTION["ko"][0]}
+    for split in ("train", "eval"):
+        config = q.QuestionConfig(wordings=1, split=split)
+        questions = [q.caption(scene, stream(k), config, "ko").text for k in range(20)]
+        assert set(questions) == {wording.CAPTION.of("train", "ko")[0]}  # who learns one way is asked in that way
+    assert wording.CAPTION.of("train", "ko")[0] == "이미지를 설명해줘."
+
+
+def said_by(templates):
+    """What matches a question put in one of these templates, whatever fills the slots."""
+    parts = (re.split(r"\{\w+(?:\|[^{}]+)?\}", t) for t in templates)
+    return re.compile("|".join("(?:" + ".+".join(map(re.escape, p)) + ")" for p in parts))
+
+
+PICTURE_LISTS = {
+    "grounding": (wording.GROUNDING, wording.GROUNDING_ALL),
+    "referring": (wording.REFERRING,),
+    "counting": (wording.COUNTING, wording.COUNTING_NAMED),
+    "vqa": (wording.COLOUR, wording.SHAPE, wording.PRESENCE, wording.LEFT_RIGHT, wording.TOP_BOTTOM),
+    "caption": (wording.CAPTION,),
+    "description": (wording.CAPTION,),
+    "reading": (wording.READING, wording.READING_AT),
+    "choice": (wording.CHOICE,),
+    "text_grounding": (wording_places.WHERE_IS_TEXT, wording_places.WHERE_IS_WORD),
+    "options": (
+        *(wording.CHOICE, wording.COLOUR, wording.SHAPE, wording.COUNTING, wording_choices.MISSING),
+        *(wording_choices.EXTREME, wording_choices.CORNER, wording_choices.WRITTEN),
+    ),
+}
+
+
+def test_each_split_asks_in_its_own_templates():
+    """Every family in both splits: the line that asks, and of multiple choice the line that asks for the letter."""
+    for split in ("train", "eval"):
+        for family, lists in PICTURE_LISTS.items():
+            source = make_source(
+                "scenes", 3, split, tasks={family: 1}, words=(1, 1), plural_share=0.5, named_counts=0.5, questions=8
+            )
+            for sample in (s for k in range(12) for s in source.group(k)):
+                lines = [x for x in text_of(sample.messages[0]).split("\n") if x and x not in ("<gro>", "<ocr>")]
+                known = said_by([t for found in lists for t in found.of(split, sample.lang)])
+                assert known.fullmatch(lines[0]), (split, family, lines[0])
+                if family == "options":
+                    assert lines[-1] in wording_choices.BY_LETTER.of(split, sample.lang)
+        letters = make_source("letters", 3, split, fact_share=0.0)
+        for sample in (s for k in range(12) for s in letters.group(k)):
+            first, *_, last = text_of(sample.messages[0]).split("\n")
+            assert said_by(wording_choices.NAMED.of(split, sample.lang)).fullmatch(first), (split, first)
+            assert last in wording_choices.BY_LETTER.of(split, sample.lang)
+
+
+def test_benchmark_words_for_a_letter_stay_in_training():
+    assert "주어진 선택지 중 해당 옵션의 문자로 바로 답하세요." in wording_choices.BY_LETTER.of("train", "ko")
+    direct = "Answer with the option's letter from the given choices directly."
+    assert direct in wording_choices.BY_LETTER.of("train", "en")
 
 
 # --- Korean in the templates
 
 
 def template_lists():
-    for name, value in [*vars(wording).items(), *vars(wording_choices).items(), *text_wording.TEXT.items()]:
-        if isinstance(value, dict) and isinstance(value.get("ko"), tuple):
+    """(name, templates by language) of every question list and every list of short referents and answers."""
+    modules = (wording, wording_choices, wording_places)
+    for name, value in [*(x for m in modules for x in vars(m).items()), *text_wording.TEXT.items()]:
+        if isinstance(value, Wording):
+            yield name, {lang: value.all(lang) for lang in ("ko", "en")}
+        elif isinstance(value, dict) and isinstance(value.get("ko"), tuple):
             yield name, value
 
 
 def test_templates_are_many_distinct_and_well_formed():
     for name, lists in template_lists():
         assert set(lists) == {"ko", "en"}
+        short = name in ("REFERENTS", "TEXT_REFERENTS", "YES_NO", "SIDES", "HEIGHTS", "QUARTERS")
         for lang, templates in lists.items():
-            least = (
-                12
-                if name.isupper()
-                and name
-                not in (
-                    "REFERENTS",
-                    "TEXT_REFERENTS",
-                    "CHOICE",
-                    "YES_NO",
-                    "SIDES",
-                    "HEIGHTS",
-                    "QUARTERS",
-                    "BY_LETTER",
-                    "NAMED",
-                )
-                else 2
-            )
-            assert len(templates) >= (least if name.isupper() else 6), (name, lang)
+            assert len(templates) >= (2 if short else 30 if name.isupper() else 6), (name, lang)
             assert len(set(templates)) == len(templates), (name, lang)
             if lang == "en":
                 assert not any(re.search("[가-힣]", t) for t in templates), name
             slots = [sorted(re.findall(r"\{(\w+)", t)) for t in templates]
-            if lang == "ko":
+            if lang == "ko" or name.isupper():
                 assert all(s == slots[0] for s in slots), name
 
 

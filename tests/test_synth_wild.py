@@ -14,10 +14,10 @@ from varco_vision.geometry import Box
 from varco_vision.synth import degrade, typeset
 from varco_vision.synth.documents.render import DocumentConfig, document, page
 from varco_vision.synth.fonts import can_draw, load_font
+from varco_vision.synth.line_source import Lines
 from varco_vision.synth.strings import TextStock
 from varco_vision.synth.typeset import Sheet, drawable, faces, ink, rare_syllable
 from varco_vision.synth.wild import CARRIERS, WildConfig, carrier, wild_picture
-from varco_vision.synth.wild_source import Lines
 from varco_vision.synth.words import word_split
 
 SMALL = WildConfig(size=((200, 200), (260, 180)), text_px=(14, 24), words=(1, 20), harm=0.2)
@@ -214,8 +214,7 @@ def test_words_belong_to_their_split() -> None:
 
 def test_warp_moves_points_as_it_moves_pixels() -> None:
     wave = np.linspace(0, 12, 120)
-    square = [(0.0, 0.0), (120.0, 0.0), (120.0, 90.0), (0.0, 90.0)]
-    warp = degrade.Warp(degrade.homography(square, [(20, 12), (150, 4), (160, 120), (8, 100)]), wave)
+    warp = degrade.Warp(degrade.card(120, 90, [(20, 12), (150, 4), (160, 120), (8, 100)]), wave)
     for x, y in ((30, 20), (60, 40), (100, 60)):
         image = Image.new("L", (120, 90), 0)
         image.paste(255, (x, y, x + 8, y + 8))

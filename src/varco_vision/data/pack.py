@@ -8,10 +8,11 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from PIL import Image
 from transformers import PreTrainedTokenizerBase
 
 from varco_vision.chat import Rendered, render_batch
@@ -87,7 +88,7 @@ def documents(group: Sequence[Sample], feeding: Feeding, max_tokens: int) -> tup
     The second list names the refused samples; nothing is cut, least of all inside picture tokens. The two answers of a
     preference pair stay in one document.
     """
-    pictures = [load(image) for image in group[0].images]
+    pictures = opened(group[0])
     plans = plan_sample([picture.size for picture in pictures], feeding.anyres, single=feeding.single_view)
     counts = [plan.token_count for plan in plans]
     turns = [answers(sample) for sample in group]
@@ -112,6 +113,14 @@ def documents(group: Sequence[Sample], feeding: Feeding, max_tokens: int) -> tup
             )
         )
     return made, refused
+
+
+def opened(sample: Sample) -> list[Image.Image]:
+    """Its pictures; raises `InputError` that names the sample when one cannot be read."""
+    try:
+        return [load(image) for image in sample.images]
+    except InputError as error:
+        raise InputError(f"sample {sample.id}: {error}") from error
 
 
 def _shared_length(rendered: Sequence[Rendered], picture_tokens: int) -> int:
@@ -231,7 +240,9 @@ class RowStream:
         self.shard, self.shards, self.lookahead, self.split = shard, shards, lookahead, split
         self.next_group = shard
         self.buffer: list[Waiting] = []
-        self.refused: list[str] = []
+        self.refused: list[str] = []  # names, of what this process met
+        self.left_out = 0  # how many, since the stream began
+        self.last: list[Any] | None = None  # the newest group that was drawn, and a digest of what it gave
         self.samples = 0
 
     def state(self) -> dict:
@@ -241,15 +252,24 @@ class RowStream:
             "waiting": [[w.group, w.part] if w.left is None else [w.group, w.part, [*w.left]] for w in self.buffer],
             "marks": [w.mark for w in self.buffer],
             "samples": self.samples,
+            "left_out": self.left_out,
+            "last": self.last,
         }
 
     def restore(self, state: dict) -> None:
         """Continue exactly where `state()` was taken.
 
-        Raises `InputError` when the source gives other samples for the waiting groups than it gave then, which its options or
-        its file, changed since, would do; states from before marks were kept are checked for missing documents only.
+        Raises `InputError` when the source gives other samples for the waiting groups, or for the newest one, than it gave
+        then, which its options or its file, changed since, would do; states from before marks were kept are checked for
+        missing documents only.
         """
         self.next_group, self.samples = state["next"], state["samples"]
+        self.left_out = state.get("left_out", 0)
+        self.last = state.get("last")
+        if self.last is not None:
+            group, known = self.last
+            if mark_of_all(*documents(self.source.group(group), self.feeding, self.budget.tokens)) != known:
+                raise InputError(self._changed(group))
         made: dict[int, list[Document]] = {}
         self.buffer = []
         marks = state.get("marks") or [None] * len(state["waiting"])
@@ -279,14 +299,25 @@ class RowStream:
             group = self.next_group
             self.next_group += self.shards
             made, refused = documents(self.source.group(group), self.feeding, self.budget.tokens)
+            self.last = [group, mark_of_all(made, refused)]
+            refused += [name for d in made for name in self._too_many_views(d)]
             made = [d for d in made if len(d.views_VTTC) <= self.budget.views]
             self.refused.extend(refused)
+            self.left_out += len(refused)
             self.buffer.extend(Waiting(group, part, d, None, mark_of(d)) for part, d in enumerate(made))
             barren = 0 if made else barren + 1
             if barren == 100:
+                views = f" and {self.budget.views} views" if self.refused[-1].endswith("views)") else ""
                 raise InputError(
-                    f"100 groups in a row do not fit a row of {self.budget.tokens} tokens, e.g. {self.refused[-1]}"
+                    f"100 groups in a row do not fit a row of {self.budget.tokens} tokens{views}, e.g. {self.refused[-1]}"
                 )
+
+    def _too_many_views(self, document: Document) -> list[str]:
+        """Names of the samples whose pictures are more views than a row may hold."""
+        count = len(document.views_VTTC)
+        if count <= self.budget.views:
+            return []
+        return [f"{name} ({count} views)" for name in dict.fromkeys(b.sample for b in document.branches)]
 
     def row(self) -> list[Document]:
         """The next row: the oldest document, then always the largest waiting one that still fits, then parts of some."""
@@ -345,6 +376,11 @@ def mark_of(document: Document) -> str:
     return told.hexdigest()
 
 
+def mark_of_all(made: Sequence[Document], refused: Sequence[str]) -> str:
+    """A short digest of all that a group gave."""
+    return hashlib.blake2b(repr(([mark_of(d) for d in made], refused)).encode(), digest_size=6).hexdigest()
+
+
 def choose(sizes: Sequence[int], room: int) -> list[int]:
     """Places of sizes that fit `room` together: always the largest that still fits; in order."""
     chosen = []
@@ -388,6 +424,7 @@ def collate(rows: Sequence[Sequence[Document]], pad_id: int, side: int) -> Packe
                 tasks.append(b.task)
                 samples.append(b.sample)
                 at += len(b.ids)
+    kinds = sorted(set(tasks))
     return PackedBatch(
         input_ids_RL=torch.from_numpy(ids),
         position_ids_RL=torch.from_numpy(positions),
@@ -400,6 +437,7 @@ def collate(rows: Sequence[Sequence[Document]], pad_id: int, side: int) -> Packe
         sources_S=torch.from_numpy(np.concatenate(sources)),
         targets_S=torch.from_numpy(np.concatenate(targets)),
         sequence_S=torch.from_numpy(np.concatenate(sequences)),
+        kinds_B=torch.tensor([kinds.index(task) for task in tasks]),
         tasks=tasks,
         samples=samples,
         cells=side * side,

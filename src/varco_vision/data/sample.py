@@ -16,6 +16,7 @@ from PIL import Image
 
 from varco_vision import markup
 from varco_vision.errors import InputError
+from varco_vision.geometry import Box
 
 TASKS = ("caption", "vqa", "grounding", "referring", "counting", "ocr", "text", "choice", "chat")
 LANGUAGES = ("ko", "en")
@@ -173,7 +174,8 @@ def normalise(sample: Sample) -> tuple[Sample, list[str]]:
 
 def validate(sample: Sample) -> list[str]:
     """Every fault of a sample, one sentence each, empty when it can be trained on. Pictures are not opened."""
-    return [*_identity_faults(sample), *_turn_faults(sample), *_answer_faults(sample), *_text_faults(sample)]
+    parts = (_identity_faults, _turn_faults, _answer_faults, _text_faults, _gold_faults)
+    return [fault for part in parts for fault in part(sample)]
 
 
 def _identity_faults(sample: Sample) -> Iterator[str]:
@@ -251,3 +253,28 @@ def _text_faults(sample: Sample) -> Iterator[str]:
                 yield from (f"{name} {number}: {fault}" for fault in markup.legal(text))
             if turn["role"] == "assistant" and text.startswith(markup.SWITCHES):
                 yield f"{name} {number}: an answer begins with a function token; {', '.join(markup.SWITCHES)} are the user's"
+
+
+def _gold_faults(sample: Sample) -> Iterator[str]:
+    """Boxes that a scorer would read from `meta`: "boxes", a list of four numbers each, and "words" with text and box."""
+    boxes, words = sample.meta.get("boxes", ()), sample.meta.get("words", ())
+    for name, value in (("boxes", boxes), ("words", words)):
+        if not isinstance(value, list | tuple):
+            yield f"meta {name!r} is a {type(value).__name__}; it must be a list"
+    for number, box in enumerate(boxes if isinstance(boxes, list | tuple) else (), start=1):
+        yield from (f"box {number} of meta 'boxes': {fault}" for fault in _box_faults(box))
+    for number, word in enumerate(words if isinstance(words, list | tuple) else (), start=1):
+        if not isinstance(word, Mapping) or not isinstance(word.get("text"), str) or "box" not in word:
+            yield f'word {number} of meta \'words\' is {word!r}; it must be an object with "text" and "box"'
+        else:
+            yield from (f"word {number} of meta 'words': {fault}" for fault in _box_faults(word["box"]))
+
+
+def _box_faults(numbers: Any) -> Iterator[str]:
+    if not isinstance(numbers, list | tuple) or len(numbers) != 4:
+        yield f"{numbers!r} is no box; four numbers x1, y1, x2, y2 are needed"
+        return
+    try:
+        Box(*numbers)
+    except InputError as error:
+        yield str(error)

@@ -164,7 +164,7 @@ class SetWriter:
                     raise InputError(
                         f"{path} is missing or changed since it was written; write the set into a new folder"
                     )
-        for path in leftovers:
+        for path in (*leftovers, *folder.glob("pictures/.*.part")):
             path.unlink()
         return found
 

@@ -17,6 +17,7 @@ from PIL import Image, ImageDraw, ImageFilter
 
 from varco_vision import pictures
 from varco_vision.errors import InputError
+from varco_vision.synth import raster
 from varco_vision.synth.rng import SPLITS, stable_hash
 from varco_vision.synth.typeset import style_seed
 
@@ -27,6 +28,7 @@ KINDS = (*PLAIN, *TEXTURED, *PHOTO_LIKE)
 NUMBERS = 8  # designs of each kind
 SIDE = 320  # pixels of a master picture
 EVAL_DESIGNS = 25  # percent
+_LEVELS, _CHANNELS = np.arange(256), np.arange(3)[:, None]
 PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
 
 
@@ -194,11 +196,17 @@ def _photograph(path: str) -> Image.Image:
 
 
 def faint(
-    rng: random.Random, size: tuple[int, int], split: str, colour: tuple[int, int, int], share: float
+    rng: random.Random,
+    size: tuple[int, int],
+    split: str,
+    colour: tuple[int, int, int],
+    share: float,
+    after: np.ndarray | None = None,
 ) -> Image.Image:
     """A plain ground of a colour through which a design shows, 1 - `share` of it: cut out of its master as it is.
 
-    Much cheaper than `ground`: nothing is sampled, and light and mixing are one table.
+    Much cheaper than `ground`: nothing is sampled, and light, mixing and what is to come `after` (a table [3, 256], such as
+    `degrade.light_table` gives) are one table.
     """
     image = master(rng.choice(designs(split)))
     width, height = min(size[0], SIDE), min(size[1], SIDE)
@@ -209,8 +217,9 @@ def faint(
     if size != image.size:
         image = image.resize(size, Image.Resampling.BILINEAR)
     light = [rng.uniform(0.85, 1.12) * (1 - share) for _ in range(3)]
-    mixed = np.outer(light, np.arange(256)) + share * np.asarray(colour)[:, None]
-    return image.point(np.minimum(255, mixed).astype(int).ravel().tolist())
+    mixed = np.outer(light, _LEVELS) + share * np.asarray(colour)[:, None]
+    table = np.minimum(255, mixed).astype(int)
+    return raster.lookup(image, table if after is None else after[_CHANNELS, table])
 
 
 def ground(
@@ -233,5 +242,4 @@ def ground(
     if rng.random() < 0.5:
         cut = cut.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
     light = [rng.uniform(0.85, 1.12) for _ in range(3)]
-    table = np.minimum(255, np.outer(light, np.arange(256))).astype(int).ravel().tolist()
-    return cut.point(table), name
+    return raster.lookup(cut, np.minimum(255, np.outer(light, np.arange(256))).astype(int)), name

@@ -13,6 +13,7 @@ from functools import partial
 from varco_vision.synth import wording as w
 from varco_vision.synth import wording_choices as c
 from varco_vision.synth.lexicon import syllables
+from varco_vision.synth.phrasing import Speaker
 from varco_vision.synth.questions import Question, QuestionConfig, absent_pairs
 from varco_vision.synth.scenes import Scene, SceneObject, SceneWord
 from varco_vision.synth.shapes import COLOURS, SHAPES, object_name
@@ -27,9 +28,12 @@ Maker = Callable[[], Question | None]
 
 
 def ask_options(
-    rng: random.Random, lang: str, kind: str, text: str, right: str, wrong: Sequence[str], most: int = 4
+    rng: random.Random, split: str, lang: str, kind: str, text: str, right: str, wrong: Sequence[str], most: int = 4
 ) -> Question | None:
-    """The question with its options in random order; None when fewer than one wrong answer is left."""
+    """The question with its options in random order; None when fewer than one wrong answer is left.
+
+    The split gives the words that ask for a letter.
+    """
     pool = list(dict.fromkeys(x for x in wrong if x != right))
     options = [right, *rng.sample(pool, min(most - 1, len(pool)))]
     if len(options) < 2:
@@ -38,7 +42,7 @@ def ask_options(
     mark, between = (". ", "\n") if rng.random() < 0.8 else (": ", ", ")
     lines = between.join(f"{letter}{mark}{option}" for letter, option in zip(LETTERS, options, strict=False))
     lead = "" if between == "\n" else "Options: "
-    text = "\n".join([text, lead + lines, rng.choice(c.BY_LETTER[lang])])
+    text = "\n".join([text, lead + lines, Speaker(split).say(rng, c.BY_LETTER, lang)])
     return Question("choice", kind, lang, text, LETTERS[options.index(right)], {"options": options})
 
 
@@ -50,14 +54,14 @@ def colour(scene: Scene, rng: random.Random, config: QuestionConfig, lang: str, 
     """The colour of the only thing of its shape."""
     wrong = [getattr(x, lang) for x in COLOURS[: config.colours]]
     text = config.say(rng, w.COLOUR, lang, shape=getattr(SHAPES[o.shape], lang))
-    return ask_options(rng, lang, "colour", text, getattr(COLOURS[o.colour], lang), wrong)
+    return ask_options(rng, config.split, lang, "colour", text, getattr(COLOURS[o.colour], lang), wrong)
 
 
 def shape(scene: Scene, rng: random.Random, config: QuestionConfig, lang: str, o: SceneObject) -> Question | None:
     """The shape of the only thing of its colour."""
     wrong = [getattr(x, lang) for x in SHAPES[: config.shapes]]
     text = config.say(rng, w.SHAPE, lang, colour=getattr(COLOURS[o.colour], lang))
-    return ask_options(rng, lang, "shape", text, getattr(SHAPES[o.shape], lang), wrong)
+    return ask_options(rng, config.split, lang, "shape", text, getattr(SHAPES[o.shape], lang), wrong)
 
 
 def count(scene: Scene, rng: random.Random, config: QuestionConfig, lang: str) -> Question | None:
@@ -65,7 +69,7 @@ def count(scene: Scene, rng: random.Random, config: QuestionConfig, lang: str) -
     number = len(scene.objects)
     told = [f"{n}개" if lang == "ko" else str(n) for n in range(max(0, number - 3), number + 4)]
     right = told[number - max(0, number - 3)]
-    return ask_options(rng, lang, "count", config.say(rng, w.COUNTING, lang), right, told)
+    return ask_options(rng, config.split, lang, "count", config.say(rng, w.COUNTING, lang), right, told)
 
 
 def missing(scene: Scene, rng: random.Random, config: QuestionConfig, lang: str, there: bool) -> Question | None:
@@ -76,7 +80,7 @@ def missing(scene: Scene, rng: random.Random, config: QuestionConfig, lang: str,
     if len(wrong) < 2 or not right:
         return None
     text = config.say(rng, w.CHOICE if there else c.MISSING, lang)
-    return ask_options(rng, lang, "there" if there else "missing", text, rng.choice(right), wrong)
+    return ask_options(rng, config.split, lang, "there" if there else "missing", text, rng.choice(right), wrong)
 
 
 def extreme(scene: Scene, rng: random.Random, config: QuestionConfig, lang: str) -> Question | None:
@@ -105,7 +109,7 @@ def extreme(scene: Scene, rng: random.Random, config: QuestionConfig, lang: str)
     if not clear:
         return None
     text = config.say(rng, c.EXTREME, lang, which=c.EXTREMES[which][lang])
-    return ask_options(rng, lang, which, text, names[0], names[1:])
+    return ask_options(rng, config.split, lang, which, text, names[0], names[1:])
 
 
 def _area(o: SceneObject) -> float:
@@ -120,7 +124,7 @@ def corner(scene: Scene, rng: random.Random, config: QuestionConfig, lang: str, 
         return None
     quarters = c.QUARTERS[lang]
     text = config.say(rng, c.CORNER, lang, name=object_name(o.colour, o.shape, lang))
-    return ask_options(rng, lang, "corner", text, quarters[2 * (y > 0) + (x > 0)], quarters)
+    return ask_options(rng, config.split, lang, "corner", text, quarters[2 * (y > 0) + (x > 0)], quarters)
 
 
 def word(scene: Scene, rng: random.Random, config: QuestionConfig, lang: str, x: SceneWord) -> Question | None:
@@ -130,7 +134,7 @@ def word(scene: Scene, rng: random.Random, config: QuestionConfig, lang: str, x:
         alike.append(look_alike(rng, rng.choice(alike)))
     others = {y.text for y in scene.words}
     text = config.say(rng, c.WRITTEN, lang)
-    return ask_options(rng, lang, "word", text, x.text, [t for t in alike if t not in others])
+    return ask_options(rng, config.split, lang, "word", text, x.text, [t for t in alike if t not in others])
 
 
 def look_alike(rng: random.Random, text: str) -> str:

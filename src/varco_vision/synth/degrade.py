@@ -6,7 +6,7 @@ smallest writing, so that what should be read can be read.
 
 from __future__ import annotations
 
-import io
+import math
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,16 +15,28 @@ from functools import lru_cache
 import numpy as np
 from PIL import Image, ImageChops, ImageDraw, ImageFilter
 
+from varco_vision.synth import raster
+
 Points = np.ndarray  # float [N, 2]
 
 
-def homography(source: Sequence[tuple[float, float]], target: Sequence[tuple[float, float]]) -> np.ndarray:
-    """The 3 x 3 map that takes four points to four points (direct linear transform)."""
-    rows, right = [], []
-    for (x, y), (u, v) in zip(source, target, strict=True):
-        rows += [[x, y, 1, 0, 0, 0, -u * x, -u * y], [0, 0, 0, x, y, 1, -v * x, -v * y]]
-        right += [u, v]
-    return np.append(np.linalg.solve(np.array(rows, float), np.array(right, float)), 1.0).reshape(3, 3)
+def card(width: float, height: float, corners: Sequence[tuple[float, float]]) -> np.ndarray:
+    """The 3 x 3 map (homography) of a width x height card to four corners, clockwise from the upper left.
+
+    Source: P. Heckbert, "Fundamentals of Texture Mapping and Image Warping" (1989), 2.2.3.
+    """
+    (x0, y0), (x1, y1), (x2, y2), (x3, y3) = corners
+    dx1, dx2, sx = x1 - x2, x3 - x2, x0 - x1 + x2 - x3
+    dy1, dy2, sy = y1 - y2, y3 - y2, y0 - y1 + y2 - y3
+    area = dx1 * dy2 - dx2 * dy1
+    g, h = (sx * dy2 - dx2 * sy) / area, (dx1 * sy - sx * dy1) / area
+    return np.array(
+        (
+            ((x1 - x0 + g * x1) / width, (x3 - x0 + h * x3) / height, x0),
+            ((y1 - y0 + g * y1) / width, (y3 - y0 + h * y3) / height, y0),
+            (g / width, h / height, 1.0),
+        )
+    )
 
 
 @dataclass(frozen=True)
@@ -52,6 +64,25 @@ class Warp:
         return image.transform(
             size, Image.Transform.PERSPECTIVE, inverse.ravel()[:8].tolist(), Image.Resampling.BILINEAR
         )
+
+    def part(self, image: Image.Image, at: tuple[int, int], frame: tuple[int, int, int, int]) -> Image.Image:
+        """What `image`, whose corner lies at `at` of the flat picture, shows in `frame` (left, top, right, bottom) of the bent
+        one. Without a wave."""
+        assert self.wave is None
+        (a, b, c), (d, e, f), (g, h, i) = self.matrix.tolist()
+        # the adjugate: the inverse but for a factor, which falls out at the end; nine products beat a solver at this size
+        back = [
+            (e * i - f * h, c * h - b * i, b * f - c * e),
+            (f * g - d * i, a * i - c * g, c * d - a * f),
+            (d * h - e * g, b * g - a * h, a * e - b * d),
+        ]
+        for k in (0, 1):  # from the corner of the image
+            back[k] = tuple(own - at[k] * last for own, last in zip(back[k], back[2], strict=True))
+        # pixels count from the corner of the frame
+        rows = [(x, y, z + x * frame[0] + y * frame[1]) for x, y, z in back]
+        numbers = [value / rows[2][2] for row in rows for value in row][:8]
+        size = (frame[2] - frame[0], frame[3] - frame[1])
+        return image.transform(size, Image.Transform.PERSPECTIVE, numbers, Image.Resampling.BILINEAR)
 
 
 def _sink(image: Image.Image, wave: np.ndarray) -> Image.Image:
@@ -128,15 +159,16 @@ def noise(image: Image.Image, rng: random.Random, sigma: float, grey: bool = Fal
     return ImageChops.add(image, piece, offset=-128)
 
 
+LEAST_BLUR = 0.1  # standard deviation in pixels below which a blur is not seen
 _FINEST = 0.82  # standard deviation in pixels up to which three pixels a side hold a blur
 
 
 def soften(image: Image.Image, sigma: float) -> Image.Image:
     """Blurred by a normal curve of `sigma` pixels; a fine one by weights of the same variance on 3 x 3 pixels.
 
-    Those cost a third of Pillow's Gaussian, whose price does not fall with its width. Below a tenth of a pixel nothing is done.
+    Those cost a third of Pillow's Gaussian, whose price does not fall with its width. Below `LEAST_BLUR` nothing is done.
     """
-    if sigma < 0.1:
+    if sigma < LEAST_BLUR:
         return image
     if sigma > _FINEST:
         return image.filter(ImageFilter.GaussianBlur(sigma))
@@ -146,27 +178,48 @@ def soften(image: Image.Image, sigma: float) -> Image.Image:
 
 
 def jpeg(image: Image.Image, quality: int) -> Image.Image:
-    """Through JPEG and back."""
-    kept = io.BytesIO()
-    image.save(kept, "JPEG", quality=quality)
-    return Image.open(kept).convert("RGB")
+    """Through JPEG and back: Pillow's coder without the file around it."""
+    assert image.mode == "RGB"
+    return Image.frombytes("RGB", image.size, image.tobytes("jpeg", "RGB", quality), "jpeg", "RGB", "")
+
+
+def light_table(gain: float, gamma: float, cast: Sequence[float] = (1, 1, 1)) -> np.ndarray:
+    """What brightness, gamma and a colour cast by channel make of every level, integers [3, 256]."""
+    curve = 255 * _LEVELS**gamma * gain
+    return np.minimum(255, np.outer(cast, curve)).astype(int)
+
+
+_LEVELS = np.arange(256) / 255
 
 
 def light(image: Image.Image, gain: float, gamma: float, cast: Sequence[float] = (1, 1, 1)) -> Image.Image:
     """Brightness, gamma and a colour cast by channel."""
-    curve = 255 * (np.arange(256) / 255) ** gamma * gain
-    return image.point(np.minimum(255, np.outer(cast, curve)).astype(int).ravel().tolist())
+    return raster.lookup(image, light_table(gain, gamma, cast))
+
+
+_RAMP, _UNIT, _DEPTHS = 4096, 16, 40  # pixels of a ramp, pixels of it to a standard deviation, steps of depth
+
+
+@lru_cache(maxsize=_DEPTHS + 1)
+def _ramp(step: int) -> Image.Image:
+    """A line of pixels from shadow to full light along a normal curve."""
+    lit = [0.5 + 0.5 * math.erf((k - _RAMP / 2) / _UNIT / math.sqrt(2)) for k in range(_RAMP)]
+    line = (255 * (1 - step / _DEPTHS * (1 - np.array(lit)))).astype(np.uint8)
+    return Image.fromarray(np.repeat(line[None, :, None], 3, 2))
 
 
 def shade(image: Image.Image, rng: random.Random, depth: float) -> Image.Image:
-    """A soft shadow that falls over a part of the picture; depth 0..1."""
-    w, h = 64, max(8, round(64 * image.height / image.width))
-    mask = Image.new("L", (w, h), 255)
-    x, slope, dark = rng.uniform(0.2, 0.8) * w, rng.uniform(-0.5, 0.5) * w, int(255 * (1 - depth))
-    side = rng.choice((0, w))
-    ImageDraw.Draw(mask).polygon([(side, 0), (x + slope, 0), (x - slope, h), (side, h)], fill=dark)
-    mask = mask.filter(ImageFilter.GaussianBlur(rng.uniform(1, 7))).resize(image.size, Image.Resampling.BILINEAR)
-    return ImageChops.multiply(image, Image.merge("RGB", (mask, mask, mask)))
+    """A shadow with a soft, slanted edge over one side of the picture; depth 0..1.
+
+    Pixels of the shadow are looked up in a ramp by how far they are from the edge: no mask to draw, blur and enlarge.
+    """
+    w, h = image.size
+    soft = rng.uniform(1, 7) * w / 64
+    middle, slope = rng.uniform(0.2, 0.8) * w, rng.uniform(-0.5, 0.5) * w
+    step = _UNIT / soft if rng.random() < 0.5 else -_UNIT / soft
+    line = (step, 2 * slope / h * step, _RAMP / 2 - (middle + slope) * step, 0.0, 0.0, 0.5)
+    shadow = _ramp(round(depth * _DEPTHS)).transform(image.size, Image.Transform.AFFINE, line, Image.Resampling.NEAREST)
+    return ImageChops.multiply(image, shadow)
 
 
 def fold(image: Image.Image, rng: random.Random) -> Image.Image:
@@ -187,23 +240,50 @@ def fold(image: Image.Image, rng: random.Random) -> Image.Image:
     return Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8), "RGB")
 
 
-def camera(image: Image.Image, rng: random.Random, text_px: float, strength: float) -> Image.Image:
-    """What a camera in a hand adds: light, blur, noise, JPEG. text_px: height of the smallest writing, pixels."""
+@dataclass(frozen=True)
+class Shot:
+    """What a camera in a hand adds to one picture: a table of light, a shadow's depth, a blur and a noise of so many
+    pixels and levels, and a quality of JPEG; None or 0 where it does not."""
+
+    light: np.ndarray | None = None
+    shadow: float = 0.0
+    blur: float = 0.0
+    noise: float = 0.0
+    quality: int | None = None
+
+    def last(self, image: Image.Image, rng: random.Random) -> Image.Image:
+        """Noise and JPEG."""
+        if self.noise:
+            image = noise(image, rng, self.noise)
+        return image if self.quality is None else jpeg(image, self.quality)
+
+
+def shot(rng: random.Random, text_px: float, strength: float) -> Shot:
+    """A random one. text_px: height of the smallest writing, pixels; strength 0..1."""
     if strength <= 0:
-        return image
+        return Shot()
+    table = None
     if rng.random() < 0.3 * strength:
-        image = light(image, rng.uniform(0.5, 0.8), rng.uniform(1.0, 1.2), [rng.uniform(0.9, 1.0) for _ in range(3)])
+        table = light_table(rng.uniform(0.5, 0.8), rng.uniform(1.0, 1.2), [rng.uniform(0.9, 1.0) for _ in range(3)])
     elif rng.random() < 0.5:
-        image = light(image, rng.uniform(0.9, 1.1), rng.uniform(0.8, 1.15), [rng.uniform(0.92, 1.0) for _ in range(3)])
-    if rng.random() < 0.3 * strength:
-        image = shade(image, rng, rng.uniform(0.15, 0.5))
-    if rng.random() < 0.5 * strength:
-        image = soften(image, rng.uniform(0.0, 0.035) * text_px * strength)
-    if rng.random() < 0.6:
-        image = noise(image, rng, rng.uniform(1, 11) * strength)
-    if rng.random() < 0.6:
-        image = jpeg(image, rng.randint(95 - int(50 * strength), 95))
-    return image
+        table = light_table(rng.uniform(0.9, 1.1), rng.uniform(0.8, 1.15), [rng.uniform(0.92, 1.0) for _ in range(3)])
+    return Shot(
+        light=table,
+        shadow=rng.uniform(0.15, 0.5) if rng.random() < 0.3 * strength else 0.0,
+        blur=rng.uniform(0.0, 0.035) * text_px * strength if rng.random() < 0.5 * strength else 0.0,
+        noise=rng.uniform(1, 11) * strength if rng.random() < 0.6 else 0.0,
+        quality=rng.randint(95 - int(50 * strength), 95) if rng.random() < 0.6 else None,
+    )
+
+
+def camera(image: Image.Image, rng: random.Random, text_px: float, strength: float) -> Image.Image:
+    """What a camera in a hand adds: light, shadow, blur, noise, JPEG. text_px: height of the smallest writing, pixels."""
+    taken = shot(rng, text_px, strength)
+    if taken.light is not None:
+        image = raster.lookup(image, taken.light)
+    if taken.shadow:
+        image = shade(image, rng, taken.shadow)
+    return taken.last(soften(image, taken.blur), rng)
 
 
 def scanner(image: Image.Image, rng: random.Random, text_px: float, strength: float) -> Image.Image:

@@ -20,7 +20,7 @@ from varco_vision.synth.fonts import split_fonts
 from varco_vision.synth.lexicon import LATIN, syllables
 from varco_vision.synth.rng import stream
 from varco_vision.synth.scenes import SceneConfig, make_scene
-from varco_vision.synth.words import PixelBox, WordStock, glyph, set_word
+from varco_vision.synth.words import Look, PixelBox, WordStock, glyph, random_look, set_word
 
 INITIALS, MEDIALS, FINALS = 19, 21, 28  # letters of a Hangul syllable; "no final" is the first of the finals
 LABELS = ("colour", "shape", "initial", "medial", "final", "latin")
@@ -37,6 +37,7 @@ class DenseConfig:
     order: also say how many letters of the word stand before the glyph and how many behind it, and which Latin letters
     the left and the right half of the patch show. A language model that writes letter by letter has to find the next
     one; with a number at each glyph it can look for that number.
+    bent: share of the pages and words in bent faces (`words.Look`).
     """
 
     tile: int = 128
@@ -55,6 +56,7 @@ class DenseConfig:
     faces: str = "all"
     split: str = "train"
     order: bool = False
+    bent: float = 0.0
     scenes: tuple[SceneConfig, ...] = field(init=False, repr=False, compare=False)
     fonts: dict[str, tuple[str, ...]] = field(init=False, repr=False, compare=False)
 
@@ -66,7 +68,7 @@ class DenseConfig:
         if not 0 <= self.text <= 1:
             raise InputError(f"text={self.text} asked for; the share of glyph pages is between 0 and 1")
         looks = product(("plain", "gradient"), (False, True)) if self.varied else [("plain", False)]
-        stock = WordStock(split=self.split, syllables=self.syllables, latin_share=0.5, faces=self.faces)
+        stock = WordStock(split=self.split, syllables=self.syllables, latin_share=0.5, faces=self.faces, bent=self.bent)
         scenes = tuple(
             SceneConfig(
                 size=self.tile,
@@ -146,14 +148,15 @@ def _page(rng: random.Random, config: DenseConfig, image: Image.Image, ink: tupl
     """Paint rows of random words until the picture is full."""
     size = rng.randint(*config.word_px)
     face = {lang: rng.choice(fonts) for lang, fonts in config.fonts.items()}
-    tallest = [set_word("훌Qg" if lang == "ko" else "Qg", font, size) for lang, font in face.items()]
+    look = random_look(rng, config.bent)
+    tallest = [set_word("훌Qg" if lang == "ko" else "Qg", font, size, look) for lang, font in face.items()]
     rise, height = max(t.rise for t in tallest), max(t.height for t in tallest)
     placed: list[_Placed] = []
     top = rng.uniform(1, 5)
     while top + height <= config.tile - 1:
         pen = rng.uniform(1, 5)
         while True:
-            word, pen = _word(rng, config, image, ink, face, size, (pen, top, rise, height))
+            word, pen = _word(rng, config, image, ink, face, size, look, (pen, top, rise, height))
             if not word:
                 break
             placed += word
@@ -169,6 +172,7 @@ def _word(
     ink: tuple[int, int, int],
     face: dict[str, str],
     size: int,
+    look: Look,
     line: tuple[float, float, int, int],
 ) -> tuple[list[_Placed], float]:
     """Paint one word of random glyphs at (pen, top, rise, height), as far as the line reaches; the pen behind it."""
@@ -178,7 +182,7 @@ def _word(
     placed: list[_Placed] = []
     for _ in range(rng.randint(2, 7) if lang == "en" else rng.randint(1, 4)):
         character = rng.choice(pool)
-        g = glyph(face[lang], size, character)
+        g = glyph(face[lang], size, character, look)
         assert g.mask is not None
         x, y = max(0, round(pen) + g.left), round(top) + rise + g.top
         if max(pen + g.advance, x + g.mask.width) > config.tile - 1:

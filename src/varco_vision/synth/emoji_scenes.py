@@ -55,7 +55,7 @@ class ThingsConfig:
 
     split: str = "train"
     size: tuple[tuple[int, int], ...] = ((256, 256), (384, 256), (384, 384))
-    objects: tuple[int, int] = (2, 8)
+    objects: tuple[int, int] = (2, 12)
     object_px: tuple[int, int] = (40, 130)
     overlap: float = 0.25
     turn: float = 20.0

@@ -13,8 +13,8 @@ from varco_vision.data.sample import LANGUAGES, Sample
 from varco_vision.errors import InputError
 from varco_vision.synth import wording_choices as c
 from varco_vision.synth.choosing import LETTERS, ask_options, look_alike
-from varco_vision.synth.korean import fill
 from varco_vision.synth.lexicon import syllables
+from varco_vision.synth.phrasing import Speaker
 from varco_vision.synth.questions import Question
 from varco_vision.synth.rng import SPLITS, stream
 from varco_vision.synth.shapes import COLOURS, SHAPES, object_name
@@ -96,6 +96,7 @@ class Letters:
         others = sorted(_answers(fact.kind, lang) - {fact.answers[lang]})
         return ask_options(
             rng,
+            self.split,
             lang,
             "fact",
             fact.questions[lang][wording],
@@ -106,7 +107,8 @@ class Letters:
     def _named(self, rng: random.Random, lang: str) -> Question | None:
         kind = rng.choice(list(self.kinds))
         right, *wrong = self.kinds[kind](rng, lang)
-        return ask_options(rng, lang, kind, fill(rng.choice(c.NAMED[lang]), name=right), right, wrong)
+        text = Speaker(self.split).say(rng, c.NAMED, lang, name=right)
+        return ask_options(rng, self.split, lang, kind, text, right, wrong)
 
     def group(self, index: int) -> list[Sample]:
         """`questions` samples, a function of (options, seed, split, index) only."""

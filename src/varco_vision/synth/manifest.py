@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from varco_vision.errors import InputError
-from varco_vision.synth import charts, strings, tables
+from varco_vision.synth import charts, strings, tables, wording, wording_choices, wording_places
 from varco_vision.synth import templates as _templates
 from varco_vision.synth.backgrounds import designs as background_designs
 from varco_vision.synth.documents import base
@@ -15,7 +15,7 @@ from varco_vision.synth.fonts import latin_fonts, split_fonts
 from varco_vision.synth.phrasing import LANGUAGES, WORDINGS
 from varco_vision.synth.rng import SPLITS
 
-assert _templates  # importing it defines the wordings
+assert _templates and wording and wording_choices and wording_places  # importing them defines the wordings
 
 
 def _names(split: str) -> dict[str, list[str]]:

@@ -1,4 +1,4 @@
-"""Ways to ask, written once as cores and spread over speech levels, frames and places; cores are split, not wordings.
+"""Ways to ask, written once as cores and spread over speech levels, frames and places, then split by template.
 
 A core is one line. Marks in it are spread out (every combination becomes a template for `korean.fill`):
 
@@ -10,8 +10,11 @@ A core is one line. Marks in it are spread out (every combination becomes a temp
     English  <in>   nothing, " in the picture", " in this image", " in the photo"
              "? X"  an indirect question in frames: "Tell me X.", "Can you tell me X?" ...
              "! x"  a request in frames: "X.", "Please x.", "Can you x?" ...
+             "~ x"  a request in short frames only: "X.", "Please x.", "X, please." ...
+    both     <a|b>  one of these words, which may be nothing: "<무슨|어떤> 색", "the text<| here>"
 
-Templates of one core never stand in both splits: evaluation asks in words that training has not seen.
+No template stands in both splits: evaluation asks in sentences that training has not seen. Their words it has seen, each in
+another template of the same list: a language model that starts from nothing cannot know a word that it never met.
 """
 
 from __future__ import annotations
@@ -19,6 +22,7 @@ from __future__ import annotations
 import itertools
 import random
 import re
+from collections import Counter
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -27,7 +31,9 @@ from varco_vision.synth.korean import fill
 from varco_vision.synth.rng import SPLITS, stable_hash
 
 LANGUAGES = ("ko", "en")
-EVAL_CORES = 25  # percent, at least one of each list, never the first
+EVAL_TEMPLATES = 12  # percent, at least one of each list, never the first
+TRAIN_TEMPLATES = 30  # that training keeps, where a list has more
+_SLOT = re.compile(r"\{[^}]*\}")
 _KO = {
     "in": ("", "그림에서 ", "사진에서 ", "이 이미지에서 "),
     "at": ("", "그림에 ", "사진에 ", "이 이미지에 "),
@@ -64,6 +70,8 @@ _EN_DO = (
     "I would like you to {}.",
     "Could you please {}?",
 )
+_EN_SHORT = ("{}.", "Please {}.", "{}, please.", "Can you {}?", "Could you {}?")
+_EN_FRAMES = {"? ": _EN_ASK, "! ": _EN_DO, "~ ": _EN_SHORT}
 _MARK = re.compile(r"<([^<>]+)>")
 
 
@@ -82,8 +90,8 @@ def expand(core: str, lang: str) -> tuple[str, ...]:
         forms = _copula(core) if "<=?>" in core else [core]
         return tuple(dict.fromkeys(t for form in forms for t in _spread(form, _KO)))
     frames, text = ("{}",), core
-    if core.startswith(("? ", "! ")):
-        frames, text = (_EN_ASK if core[0] == "?" else _EN_DO), core[2:]
+    if core[:2] in _EN_FRAMES:
+        frames, text = _EN_FRAMES[core[:2]], core[2:]
     made = []
     for frame, body in itertools.product(frames, _spread(text, {"in": _EN_IN})):
         line = frame.replace("{}", body, 1)
@@ -93,10 +101,11 @@ def expand(core: str, lang: str) -> tuple[str, ...]:
 
 def _spread(core: str, choices: dict[str, tuple[str, ...]]) -> list[str]:
     parts = _MARK.split(core)
-    lists = [
-        choices[part] if k % 2 and part in choices else (f"<{part}>" if k % 2 else part,)
-        for k, part in enumerate(parts)
-    ]
+
+    def forms(mark: str) -> tuple[str, ...]:
+        return tuple(mark.split("|")) if "|" in mark else choices.get(mark, (f"<{mark}>",))
+
+    lists = [forms(part) if k % 2 else (part,) for k, part in enumerate(parts)]
     # the last mark runs fastest, so that speech levels of one core stand together
     return ["".join(combination) for combination in itertools.product(*lists)]
 
@@ -112,14 +121,6 @@ class Wording:
     def cores(self, lang: str) -> tuple[str, ...]:
         return self.ko if lang == "ko" else self.en
 
-    def split_cores(self, split: str, lang: str) -> tuple[str, ...]:
-        """The cores of a split: by a stable hash, both splits nonempty, the first core always in training."""
-        cores = self.cores(lang)
-        ranked = sorted(cores[1:], key=lambda core: stable_hash("template", self.name, lang, core))
-        held = [c for c in ranked if stable_hash("template", self.name, lang, c) % 100 < EVAL_CORES] or ranked[:1]
-        held = held[: len(cores) // 2]
-        return tuple(core for core in cores if (core in held) == (split == "eval"))
-
     def of(self, split: str, lang: str) -> tuple[str, ...]:
         """All templates of a split; the first N of them are the N plainest."""
         return _templates(self, split, lang)
@@ -132,8 +133,34 @@ class Wording:
 def _templates(wording: Wording, split: str, lang: str) -> tuple[str, ...]:
     if split not in SPLITS:
         raise InputError(f"unknown split {split!r}; the splits are {' and '.join(SPLITS)}")
-    turns = itertools.zip_longest(*(expand(core, lang) for core in wording.split_cores(split, lang)))
+    held = _held(wording, lang)
+    return tuple(template for template in _in_turns(wording, lang) if (template in held) == (split == "eval"))
+
+
+def _in_turns(wording: Wording, lang: str) -> tuple[str, ...]:
+    """Every template of a list, cores taking turns."""
+    turns = itertools.zip_longest(*(expand(core, lang) for core in wording.cores(lang)))
     return tuple(dict.fromkeys(template for turn in turns for template in turn if template))
+
+
+@lru_cache(maxsize=1024)
+def _held(wording: Wording, lang: str) -> frozenset[str]:
+    """The evaluation's templates: in the order of a stable hash, those whose every word training keeps, to the asked share."""
+    plainest, *rest = _in_turns(wording, lang)
+    uses = Counter(word for template in (plainest, *rest) for word in _words(template))
+    room = max(1, min(round((len(rest) + 1) * EVAL_TEMPLATES / 100), len(rest) + 1 - TRAIN_TEMPLATES))
+    held: list[str] = []
+    for template in sorted(rest, key=lambda t: stable_hash("template", wording.name, lang, t)):
+        if len(held) < room and all(uses[word] > 1 for word in _words(template)):
+            held.append(template)
+            uses.subtract(_words(template))
+    assert held, f"{wording.name} in {lang}: every template has a word of its own, so none can be kept for evaluation"
+    return frozenset(held)
+
+
+def _words(template: str) -> frozenset[str]:
+    """The words of a template without its slots, in small letters."""
+    return frozenset(re.findall(r"\w+", _SLOT.sub(" ", template).lower()))
 
 
 WORDINGS: dict[str, Wording] = {}
@@ -149,7 +176,10 @@ def wording(name: str, ko: str, en: str) -> Wording:
 
 @dataclass(frozen=True)
 class Speaker:
-    """Who asks: the split's wordings, of each list only the first `wordings` (None: all)."""
+    """Who asks: all wordings of the split, or with `wordings` = N the first N that training has, whatever the split.
+
+    Who learns N ways to ask from nothing knows no words of others, so an evaluation that names N asks in those same ways.
+    """
 
     split: str = "train"
     wordings: int | None = None
@@ -160,4 +190,5 @@ class Speaker:
 
     def say(self, rng: random.Random, wording: Wording, lang: str, **values: object) -> str:
         """A random wording of the split, filled in."""
-        return fill(rng.choice(wording.of(self.split, lang)[: self.wordings]), **values)
+        split = self.split if self.wordings is None else "train"
+        return fill(rng.choice(wording.of(split, lang)[: self.wordings]), **values)

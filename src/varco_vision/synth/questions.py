@@ -16,6 +16,7 @@ from varco_vision.markup import Chars, Object, write
 from varco_vision.synth import wording as w
 from varco_vision.synth import wording_places as places
 from varco_vision.synth.korean import fill, listed
+from varco_vision.synth.phrasing import Speaker, Wording
 from varco_vision.synth.scenes import Scene, SceneObject, SceneWord
 from varco_vision.synth.shapes import COLOURS, SHAPES, article, object_name, other_name
 from varco_vision.synth.words import PixelBox, script
@@ -42,10 +43,11 @@ CLEAR = 0.08  # a thing this near to the middle line (part of the picture) is ne
 class QuestionConfig:
     """How to ask.
 
-    wordings: only the first N templates of each list (None: all). digits: decimals of coordinates. absent_share: of the
-    grounding questions, those about something that is not there. plural_share: of the colours and shapes that several
-    objects share, those asked for together ("all red objects"). named_counts: share of pictures where counting also
-    asks for one colour or shape. alias_share: of the things asked for, those called by a name that answers do not use.
+    split: whose templates are used. wordings: of each list only the first N that training has, in either split (None:
+    all of the split; see `Speaker`). digits: decimals of coordinates. absent_share: of the grounding questions, those about something that is not there. plural_share: of
+    the colours and shapes that several objects share, those asked for together ("all red objects"). named_counts: share
+    of pictures where counting also asks for one colour or shape. alias_share: of the things asked for, those called by
+    a name that answers do not use.
     shapes, colours: how many of each the world has (for wrong names).
     """
 
@@ -57,6 +59,7 @@ class QuestionConfig:
     alias_share: float = 0.0
     shapes: int = 4
     colours: int = 6
+    split: str = "train"
 
     def __post_init__(self) -> None:
         if self.wordings is not None and self.wordings < 1:
@@ -64,9 +67,9 @@ class QuestionConfig:
         if not 0 <= self.absent_share < 1:
             raise InputError(f"absent_share={self.absent_share} asked for; it must be at least 0 and below 1")
 
-    def say(self, rng: random.Random, templates: w.Templates, lang: str, **values: object) -> str:
-        """A random wording, filled in."""
-        return fill(rng.choice(templates[lang][: self.wordings]), **values)
+    def say(self, rng: random.Random, wording: Wording, lang: str, **values: object) -> str:
+        """A random wording of the split, filled in."""
+        return Speaker(self.split, self.wordings).say(rng, wording, lang, **values)
 
     def asked_name(self, rng: random.Random, colour: int, shape: int, lang: str) -> str:
         """What a question calls a thing."""

@@ -13,11 +13,12 @@ from varco_vision.data.source import Source
 from varco_vision.synth.chart_source import Charts
 from varco_vision.synth.documents.source import Documents
 from varco_vision.synth.letters import Letters
+from varco_vision.synth.line_source import Lines
 from varco_vision.synth.pairs import Pairs
 from varco_vision.synth.table_source import Tables
 from varco_vision.synth.text_source import Knowledge
 from varco_vision.synth.thing_sources import ThingPairs, Things
-from varco_vision.synth.wild_source import Lines, WildText
+from varco_vision.synth.wild_source import WildText
 
 EXTRA: dict[str, Callable[..., Source]] = {
     "things": Things,

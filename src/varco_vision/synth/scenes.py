@@ -13,11 +13,13 @@ from varco_vision.errors import InputError
 from varco_vision.synth.fonts import split_fonts
 from varco_vision.synth.shapes import COLOURS, SHAPES, shape_mask
 from varco_vision.synth.words import (
+    Look,
     PixelBox,
     Setting,
     WordStock,
     choose_font,
     ends_inside,
+    random_look,
     reading_order,
     script,
     set_word,
@@ -171,16 +173,19 @@ def _place_objects(rng: random.Random, config: SceneConfig, taken: list[PixelBox
     return None
 
 
-def _fitting_word(rng: random.Random, config: SceneConfig, width: int, font: str | None = None) -> Setting:
-    """A word set at a random size that is at most `width` pixels wide."""
+def _fitting_word(
+    rng: random.Random, config: SceneConfig, width: int, font: str | None = None, look: Look | None = None
+) -> Setting:
+    """A word set at a random size that is at most `width` pixels wide, in the given face and look or in random ones."""
     for _ in range(_TRIES):
         text = config.stock.draw(rng)
         fonts = _fonts(config.stock.split, config.stock.faces, script(text) == "en")
         face = font or choose_font(rng, fonts, text)
         size = rng.randint(*config.word_px)
-        setting = set_word(text, face, size)
+        shown = random_look(rng, config.stock.bent) if look is None else look
+        setting = set_word(text, face, size, shown)
         if setting.width > width:
-            setting = set_word(text, face, max(config.word_px[0], int(size * width / setting.width)))
+            setting = set_word(text, face, max(config.word_px[0], int(size * width / setting.width)), shown)
         if setting.width <= width:
             return setting
     raise InputError(
@@ -207,12 +212,13 @@ def _place_lines(rng: random.Random, config: SceneConfig) -> list[tuple[Setting,
     lines = min(rng.randint(*config.lines), max(1, (config.height - 4 - round(size * 1.1)) // pitch + 1))
     space = round(size * rng.uniform(0.35, 0.6))
     one_size = _with_word_px(config, (size, size))
+    look = random_look(rng, config.stock.bent)
     base = rng.randint(0, max(0, config.height - 4 - round(size * 1.15) - (lines - 1) * pitch)) + 2 + size
     placed = []
     for line in range(lines):
         x, tries = rng.randint(2, 8), 0
         while tries < 3:
-            setting = _fitting_word(rng, one_size, config.width - 10, font)
+            setting = _fitting_word(rng, one_size, config.width - 10, font, look)
             if x + setting.width > config.width - 2:
                 tries += 1
                 continue

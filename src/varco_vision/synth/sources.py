@@ -16,9 +16,10 @@ from typing import Any
 from varco_vision.data.sample import Sample
 from varco_vision.data.source import Source
 from varco_vision.errors import InputError
-from varco_vision.synth import preference, wording
+from varco_vision.synth import preference, wording, wording_choices, wording_places
 from varco_vision.synth import questions as q
 from varco_vision.synth.fonts import split_fonts
+from varco_vision.synth.phrasing import Wording
 from varco_vision.synth.questions import FAMILIES, LANGUAGES, Question, QuestionConfig, check_families, choose
 from varco_vision.synth.registry_extra import EXTRA, options_of
 from varco_vision.synth.rng import SPLITS, stream
@@ -29,7 +30,7 @@ from varco_vision.synth.words import EVAL_WORDS, WordStock
 
 SCENE_OPTIONS = tuple(f.name for f in fields(SceneConfig) if f.name != "stock")
 STOCK_OPTIONS = tuple(f.name for f in fields(WordStock) if f.name != "split")
-QUESTION_OPTIONS = tuple(f.name for f in fields(QuestionConfig) if f.name not in ("shapes", "colours"))
+QUESTION_OPTIONS = tuple(f.name for f in fields(QuestionConfig) if f.name not in ("shapes", "colours", "split"))
 WORLD_OPTIONS = (*SCENE_OPTIONS, *STOCK_OPTIONS, *QUESTION_OPTIONS)
 
 
@@ -56,7 +57,7 @@ class World:
         stock = WordStock(split=split, **{k: v for k, v in values.items() if k in STOCK_OPTIONS})
         scene = SceneConfig(stock=stock, **{k: v for k, v in values.items() if k in SCENE_OPTIONS})
         asked = {k: v for k, v in values.items() if k in QUESTION_OPTIONS}
-        return cls(scene, QuestionConfig(shapes=scene.shapes, colours=scene.colours, **asked))
+        return cls(scene, QuestionConfig(shapes=scene.shapes, colours=scene.colours, split=split, **asked))
 
 
 def _samples(chosen: Sequence[Question], scene: Scene, name: str) -> list[Sample]:
@@ -336,21 +337,23 @@ def make_source(name: str, seed: int, split: str = "train", **options: Any) -> S
 
 
 def manifest(split: str) -> dict[str, Any]:
-    """What a split draws from. Fonts, strings to read and (fact, wording) pairs do not occur in the other split.
+    """What a split draws from. Fonts, strings to read, templates and (fact, wording) pairs do not occur in the other split.
 
-    With a single Korean font on the machine both splits use it ("fonts_shared" is then true). The templates of
-    questions on pictures are common to both splits; scenes differ by their random streams only.
+    With a single Korean font on the machine both splits use it ("fonts_shared" is then true). The words for a thing in
+    a box ("referents") are common to both splits; scenes differ by their random streams only.
     """
     _known(split, SPLITS, "split")
     fonts = {name: [path.name for path in split_fonts(name)] for name in SPLITS}
     shared = sorted(set(fonts["train"]) & set(fonts["eval"]))
-    lists = {n: t for n, t in vars(wording).items() if isinstance(t, dict) and isinstance(t.get("ko"), tuple)}
+    modules = (wording, wording_choices, wording_places)
+    lists = {n: t for module in modules for n, t in vars(module).items() if isinstance(t, Wording)}
     return {
         "split": split,
         "fonts": fonts[split],
         "fonts_shared": bool(shared),
         "strings": f"{EVAL_WORDS if split == 'eval' else 100 - EVAL_WORDS} of 100 by a stable hash",
-        "templates": {name: {lang: list(t[lang]) for lang in LANGUAGES} for name, t in lists.items()},
+        "templates": {name: {lang: list(t.of(split, lang)) for lang in LANGUAGES} for name, t in lists.items()},
+        "referents": {lang: [*wording.REFERENTS[lang], *wording.TEXT_REFERENTS[lang]] for lang in LANGUAGES},
         "text_templates": {kind: {lang: list(t[lang]) for lang in LANGUAGES} for kind, t in TEXT.items()},
         "fact_pairs": {lang: [(fact.id, k) for fact, k in pairs(split, lang)] for lang in LANGUAGES},
     }
@@ -382,7 +385,7 @@ def evaluation_set(
     text: Mapping[str, Any] | None = None,
     tasks: Sequence[str] = ("grounding", "referring", "counting"),
 ) -> list[Sample]:
-    """A balanced set from the split "eval": unseen pictures, strings, wordings of facts, and fonts (see `manifest`).
+    """A balanced set from the split "eval": unseen pictures, strings, wordings, and fonts (see `manifest`).
 
     For each of `tasks` (families of questions on scenes, or "absent") n_scenes samples in Korean and n_scenes in English, all on the
     same n_scenes pictures; n_words pictures of Korean words and n_words of Latin words and numbers to transcribe; n_text

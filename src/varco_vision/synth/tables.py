@@ -406,8 +406,7 @@ def table(rng: random.Random, config: TableConfig) -> Table:
             corners = degrade.tilt(rng, *size, 0.12 * config.harm, turn=3 * config.harm)
             placed = degrade.fit(corners, (size[0] - 2, size[1] - 2), 0.99, rng)
             moved = [(x + 1, y + 1) for x, y in placed]
-            source = [(0.0, 0.0), (float(size[0]), 0.0), (float(size[0]), float(size[1])), (0.0, float(size[1]))]
-            warp = degrade.Warp(degrade.homography(source, moved))
+            warp = degrade.Warp(degrade.card(*size, moved))
             desk = Image.new("RGB", size, tuple(rng.randint(90, 220) for _ in range(3)))
             desk.paste(warp.image(image, size), (0, 0), warp.image(Image.new("L", size, 255), size))
             image = desk

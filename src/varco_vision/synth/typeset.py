@@ -17,6 +17,7 @@ import numpy as np
 from PIL import Image
 
 from varco_vision.errors import InputError
+from varco_vision.synth import raster
 from varco_vision.synth.fonts import load_font, split_fonts
 from varco_vision.synth.rng import stable_hash
 
@@ -24,6 +25,7 @@ HAND = re.compile("pen|brush|pilgi|eunjin|bangwool|bandal|guseul", re.IGNORECASE
 STYLES = ("all", "text", "hand")
 FAINT = 40  # of 255: ink up to it does not count for the box of a word
 SOLID = 96  # of 255: ink above it counts for the outline
+_PROBED = 24  # pixels: the size at which glyphs are looked at
 _RARE = "갂걫괆굛궳귥긽껵꼗끕넀뉀뎳뒙띡럲롹뤈믕밷벩볽붥뺔뽞쁝숼쌆쐱쓩앆엃웣윱읧쟬죆줵쩟쨰쫧쯋첣쵥췛켆쾔퀼틡퍝퐣퓳햏훵"
 
 Colour = tuple[int, int, int]
@@ -39,30 +41,44 @@ def faces(split: str, style: str = "all", latin: bool = False) -> tuple[str, ...
     return tuple(hand if style == "hand" and hand else chosen)
 
 
-def _rendered(font: str, character: str) -> tuple[tuple[int, int], bytes]:
-    mask = load_font(font, 24).getmask(character, mode="L")
-    return mask.size, bytes(mask)
+def _rendered(font: str, character: str) -> raster.Core:
+    return load_font(font, _PROBED).getmask(character, mode="L")
+
+
+def _pixels(drawn: raster.Core) -> bytes:
+    return raster.as_image(drawn).tobytes() if all(drawn.size) else b""
 
 
 @lru_cache(maxsize=256)
-def _placeholders(font: str) -> frozenset[tuple[tuple[int, int], bytes]]:
-    """Inks that stand for glyphs which a face lacks: its boxes, and what it draws for several rare syllables alike."""
-    seen: set[tuple[tuple[int, int], bytes]] = set()
-    held = {_rendered(font, c) for c in ("\uffff", "\U000e0fff")}
-    for character in _RARE:
-        made = _rendered(font, character)
-        if made in seen:
-            held.add(made)
-        seen.add(made)
-    return frozenset(held)
+def _placeholders(font: str) -> dict[tuple[int, int], frozenset[bytes]]:
+    """Inks, by their size, that stand for glyphs which a face lacks: its boxes, and what it draws for several rare
+    syllables alike."""
+    seen: dict[tuple[int, int], set[bytes]] = {}
+    held: dict[tuple[int, int], set[bytes]] = {}
+    for drawn in (_rendered(font, c) for c in ("\uffff", "\U000e0fff")):
+        held.setdefault(drawn.size, set()).add(_pixels(drawn))
+    for drawn in (_rendered(font, c) for c in _RARE):
+        alike, pixels = seen.setdefault(drawn.size, set()), _pixels(drawn)
+        if pixels in alike:
+            held.setdefault(drawn.size, set()).add(pixels)
+        alike.add(pixels)
+    return {size: frozenset(inks) for size, inks in held.items()}
 
 
 @lru_cache(maxsize=200_000)
 def _drawn(font: str, character: str) -> bool:
-    made = _rendered(font, character)
-    return any(made[1]) and made not in _placeholders(font)
+    left, top, right, bottom = load_font(font, _PROBED).getbbox(character)
+    size = (int(right - left), int(bottom - top))
+    alike = _placeholders(font).get(size)
+    if (
+        alike is None and min(size) > 2
+    ):  # no stand-in is as large, and what is drawn is not a speck: there is ink of its own
+        return True
+    drawn = _rendered(font, character)
+    return all(drawn.size) and drawn.getbbox() is not None and _pixels(drawn) not in (alike or ())
 
 
+@lru_cache(maxsize=16_384)
 def drawable(font: str, text: str) -> bool:
     """Whether the face has a visible glyph of its own for every character: no box, no blank, no common stand-in."""
     return all(_drawn(font, character) for character in text if not character.isspace())
@@ -80,12 +96,19 @@ def pick_face(rng: random.Random, fonts: tuple[str, ...], text: str) -> str:
 
 
 class Ink(NamedTuple):
-    """The ink of a word: mask cropped to it, its place from the pen on the base line, how far the pen goes."""
+    """The ink of a word: mask cropped to it, and its place from the pen on the base line."""
 
     mask: Image.Image
     left: int
     top: int
-    advance: float
+    font: str
+    size: int
+    text: str
+
+    @property
+    def advance(self) -> float:
+        """How far the pen goes, pixels; measured when asked for, since a word that stands alone needs none."""
+        return width_of(self.font, self.size, self.text)
 
 
 @lru_cache(maxsize=4096)
@@ -98,14 +121,10 @@ def ink(font: str, size: int, text: str) -> Ink:
     drawn, (left, top) = face.getmask2(text, mode="L", anchor="ls")  # one pass of FreeType: its ink and where it lies
     if not all(drawn.size):
         raise InputError(f"the text {text!r} has no visible character at {size} pixels; give at least one")
-    solid = np.frombuffer(bytes(drawn), np.uint8).reshape(drawn.size[::-1])
-    dense = solid > FAINT
-    rows, columns = np.flatnonzero(dense.any(1)), np.flatnonzero(dense.any(0))
-    if not len(rows):
+    dense = raster.above(drawn, FAINT)
+    if dense is None:
         raise InputError(f"the text {text!r} has no visible character at {size} pixels; give at least one")
-    y, x = int(rows[0]), int(columns[0])
-    mask = Image.fromarray(np.ascontiguousarray(solid[y : rows[-1] + 1, x : columns[-1] + 1]))
-    return Ink(mask, left + x, top + y, face.getlength(text))
+    return Ink(raster.as_image(drawn.crop(dense)), left + dense[0], top + dense[1], font, size, text)
 
 
 def width_of(font: str, size: int, text: str) -> float:

@@ -66,19 +66,15 @@ class Flat:
     wave: np.ndarray | None = None
 
 
-def _palette(rng: random.Random, dark_ground: bool) -> tuple[Colour, Colour]:
+def palette(rng: random.Random, dark_ground: bool) -> tuple[Colour, Colour]:
     """Ground and ink that differ by at least 100 of 255 in brightness."""
-
-    def colour(low: int, high: int) -> Colour:
-        return tuple(rng.randint(low, high) for _ in range(3))  # type: ignore[return-value]
-
-    def luma(c: Colour) -> float:
-        return 0.299 * c[0] + 0.587 * c[1] + 0.114 * c[2]
-
+    draw = rng.random
     while True:
-        ground, text = (colour(0, 140), colour(120, 255)) if dark_ground else (colour(120, 255), colour(0, 140))
-        if abs(luma(ground) - luma(text)) >= 100:
-            return ground, text
+        dark = (int(draw() * 141), int(draw() * 141), int(draw() * 141))
+        bright = (120 + int(draw() * 136), 120 + int(draw() * 136), 120 + int(draw() * 136))
+        apart = [b - d for b, d in zip(bright, dark, strict=True)]
+        if 0.299 * apart[0] + 0.587 * apart[1] + 0.114 * apart[2] >= 100:
+            return (dark, bright) if dark_ground else (bright, dark)
 
 
 def _lines(
@@ -157,7 +153,7 @@ def _board(rng: random.Random, config: WildConfig, room: tuple[int, int], count:
     margin = round(size * rng.uniform(0.35, 0.8))
     w, h = min(room[0], width + 2 * margin), min(room[1], height + 2 * margin)
     w, h = max(w, width + 4), max(h, height + 4)
-    ground, text = _palette(rng, rng.random() < (0.9 if kind == "screen" else 0.4))
+    ground, text = palette(rng, rng.random() < (0.9 if kind == "screen" else 0.4))
     image = Image.new("RGB", (w, h), ground)
     alpha = Image.new("L", (w, h), 255)
     draw = ImageDraw.Draw(image)
@@ -265,7 +261,7 @@ def _vertical(rng: random.Random, config: WildConfig, room: tuple[int, int], cou
     longest = max(sum(len(w) for w in c) + 0.5 * (len(c) - 1) for c in columns)
     margin = round(size * 0.3)
     w, h = column * len(columns) + 2 * margin, round(longest * step) + 2 * margin
-    ground, text = _palette(rng, rng.random() < 0.5)
+    ground, text = palette(rng, rng.random() < 0.5)
     image = Image.new("RGB", (w, h), ground)
     if rng.random() < 0.5:
         ImageDraw.Draw(image).rectangle((0, 0, w - 1, h - 1), outline=text, width=max(1, size // 12))
@@ -303,7 +299,7 @@ def _bare(rng: random.Random, config: WildConfig, room: tuple[int, int], count: 
     size, width, height = block[2], block[4], block[5]
     margin = max(4, size // 6)
     w, h = width + 2 * margin, height + 2 * margin
-    rim, text = _palette(rng, rng.random() < 0.5)
+    rim, text = palette(rng, rng.random() < 0.5)
     letters = Sheet(Image.new("RGB", (w, h), text))
     _set(rng, letters, block, (margin, margin), text, "left")
     mask = Image.new("L", (w, h), 0)
@@ -388,8 +384,7 @@ def _place(rng: random.Random, config: WildConfig, flat: Flat, region: tuple[int
     span = min((w - 4) / (max(xs) - min(xs)), (h - 4) / (max(ys) - min(ys)))
     placed = degrade.fit(corners, (w - 4, h - 4), fill / span, rng)
     moved = [(px + x + 2, py + y + 2) for px, py in placed]
-    source = [(0.0, 0.0), (float(fw), 0.0), (float(fw), float(fh)), (0.0, float(fh))]
-    return degrade.Warp(degrade.homography(source, moved), flat.wave)
+    return degrade.Warp(degrade.card(fw, fh, moved), flat.wave)
 
 
 def _paint(rng: random.Random, image: Image.Image, flat: Flat, warp: degrade.Warp, shadow: bool) -> None:

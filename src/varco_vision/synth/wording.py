@@ -1,450 +1,407 @@
 """How questions are put, in both languages.
 
-Every list begins with its four plainest ways, so that a small model can be taught with the first N (option
-`wordings`). {name|은/는} is filled with the fitting particle (`korean.fill`). Polite and plain speech are mixed on
-purpose, as people mix them.
+The lists are cores (`phrasing`), split between training and evaluation. Every list begins with its plainest ways, so
+that a small model can be taught with the first N (option `wordings`). {name|은/는} is filled with the fitting particle
+(`korean.fill`). Polite and plain speech are mixed on purpose, as people mix them. They are kept shorter than those of
+`templates`, since the smallest models are taught with them. Referents and answers are common to both splits.
 """
 
 from __future__ import annotations
 
+from varco_vision.synth.phrasing import wording
+
 Templates = dict[str, tuple[str, ...]]
 
-GROUNDING: Templates = {
-    "ko": (
-        "{name|은/는} 어디에 있어?",
-        "{name|은/는} 어디에 있나요?",
-        "{name|을/를} 찾아 줘.",
-        "{name|이/가} 어디에 있는지 알려 줘.",
-        "{name|을/를} 찾아 주세요.",
-        "{name}의 위치를 알려 주세요.",
-        "{name|이/가} 있는 곳을 알려 주세요.",
-        "그림에서 {name|을/를} 찾아 줘.",
-        "이미지에서 {name|은/는} 어디에 있나요?",
-        "{name|은/는} 어디쯤에 있나요?",
-        "{name|이/가} 어디 있는지 표시해 주세요.",
-        "{name|을/를} 상자로 표시해 줘.",
-        "이 그림의 어디에 {name|이/가} 있어?",
-        "{name}의 자리를 가르쳐 주세요.",
-    ),
-    "en": (
-        "Where is the {name}?",
-        "Find the {name}.",
-        "Locate the {name}.",
-        "Show me where the {name} is.",
-        "Where can I find the {name}?",
-        "Please find the {name} in the picture.",
-        "Where is the {name} in this image?",
-        "Point out the {name}.",
-        "Mark the {name} with a box.",
-        "Tell me the position of the {name}.",
-        "Can you find the {name}?",
-        "Give me the location of the {name}.",
-        "Which part of the image holds the {name}?",
-    ),
-}
+GROUNDING = wording(
+    "scene_grounding",
+    """
+    {name|은/는} 어디<에|쯤에> <있?>
+    {name|을/를} 찾아<줘>
+    {name|이/가} 있는 <곳을|자리를> 알려<줘>
+    {name}의 위치를 <알려|가르쳐><줘>
+    <그림|이미지|사진>에서 {name|을/를} 찾아<줘>
+    {name|을/를} 상자로 표시해<줘>
+    {name|이/가} 어디 있는지 <표시해|보여><줘>
+    이 <그림|이미지|사진>의 어디에 {name|이/가} <있나요?|있어?|있습니까?>
+    """,
+    """
+    Where is the {name}<| here| in the picture| in this image>?
+    ~ find the {name}
+    ~ locate the {name}
+    ~ show me where the {name} is
+    Where can I <find|see> the {name}<| here>?
+    ~ point out the {name}
+    ~ mark the {name} with a box
+    <Tell me|Give me|Please tell me> the <position|location|place> of the {name}.
+    Which part of the <image|picture|photo> <holds|shows> the {name}?
+    """,
+)
 
-GROUNDING_ALL: Templates = {
-    "ko": (
-        "{name|을/를} 모두 찾아 줘.",
-        "{name|을/를} 전부 찾아 주세요.",
-        "{name|은/는} 어디 어디에 있나요?",
-        "{name|이/가} 있는 곳을 모두 알려 줘.",
-        "그림에서 {name|을/를} 다 찾아 줘.",
-        "이미지에서 {name|을/를} 모두 표시해 주세요.",
-        "{name|을/를} 빠짐없이 찾아 주세요.",
-        "{name}의 위치를 전부 알려 주세요.",
-        "{name|을/를} 하나도 빼지 말고 찾아 줘.",
-        "모든 {name}의 자리를 알려 줘.",
-        "{name|을/를} 있는 대로 다 표시해 줘.",
-        "어디에 {name|이/가} 있는지 모두 알려 주세요.",
-    ),
-    "en": (
-        "Find all {name}.",
-        "Locate all {name}.",
-        "Where are the {name}?",
-        "Show me all {name}.",
-        "Find every one of the {name}.",
-        "Mark all {name} with boxes.",
-        "Where are all the {name} in the picture?",
-        "Point out all {name}.",
-        "Give me the locations of all {name}.",
-        "Please find all {name} in this image.",
-        "List the positions of all {name}.",
-        "Where can I see {name}? Show me all of them.",
-    ),
-}
+GROUNDING_ALL = wording(
+    "scene_grounding_all",
+    """
+    {name|을/를} <모두|전부|다> 찾아<줘>
+    {name|은/는} 어디 어디에 <있?>
+    {name|이/가} 있는 <곳을|자리를> 모두 알려<줘>
+    <그림|이미지>에서 {name|을/를} 다 찾아<줘>
+    {name|을/를} <빠짐없이|있는 대로 다> 표시해<줘>
+    {name}의 위치를 <전부|모두> 알려<줘>
+    {name|을/를} 하나도 빼지 말고 찾아<줘>
+    모든 {name}의 자리를 알려<줘>
+    어디에 {name|이/가} 있는지 <모두|전부> 알려<줘>
+    """,
+    """
+    ~ find all {name}
+    Where are the {name}<| here| in the picture>?
+    ~ locate all {name}
+    ~ show me all {name}
+    ~ find every one of the {name}
+    ~ mark all {name}<| with boxes>
+    Where are all the {name}<| in the picture| in this image>?
+    ~ point out all {name}
+    <Give me|List|Tell me> the <locations|positions|places> of all {name}.
+    Where can I <see|find> {name}? Show me all of them.
+    """,
+)
 
 REFERENTS: Templates = {
     "ko": ("이 물체", "이것", "이 도형", "여기 있는 것"),
     "en": ("this object", "this", "this shape", "the marked object"),
 }
 
-REFERRING: Templates = {
-    "ko": (
-        "{ref|은/는} 무엇인가요?",
-        "{ref|은/는} 뭐야?",
-        "{ref|이/가} 무엇인지 알려 줘.",
-        "{ref|은/는} 무엇이에요?",
-        "{ref|이/가} 뭔지 말해 주세요.",
-        "{ref|을/를} 뭐라고 부르나요?",
-        "{ref|을/를} 짧게 설명해 줘.",
-        "{ref}의 이름을 알려 주세요.",
-        "그림에서 {ref|은/는} 무엇입니까?",
-        "{ref|은/는} 어떤 물체인가요?",
-        "{ref|이/가} 무엇으로 보이나요?",
-        "{ref|이/가} 어떤 것인지 말해 줘.",
-        "{ref|은/는} 무슨 물체야?",
-    ),
-    "en": (
-        "What is {ref}?",
-        "Name {ref}.",
-        "Tell me what {ref} is.",
-        "Can you tell what {ref} is?",
-        "What do you call {ref}?",
-        "Describe {ref} briefly.",
-        "What would you say {ref} is?",
-        "Please name {ref}.",
-        "In the picture, what is {ref}?",
-        "What does {ref} look like?",
-        "Identify {ref}.",
-        "Please tell me what {ref} is.",
-    ),
-}
+REFERRING = wording(
+    "scene_referring",
+    """
+    {ref|은/는} <뭐?>
+    {ref|이/가} 무엇인지 알려<줘>
+    {ref|을/를} 뭐라고 <부르나요?|불러?|불러요?|부릅니까?>
+    {ref|을/를} 짧게 설명해<줘>
+    {ref}의 이름을 <알려|말해><줘>
+    <그림|사진>에서 {ref|은/는} <무엇인가요?|뭐야?|무엇입니까?>
+    {ref|은/는} <어떤|무슨> 물체<=?>
+    {ref|이/가} 무엇으로 보<여?>
+    """,
+    """
+    What is {ref}<| in the picture| in this image>?
+    ~ name {ref}
+    ~ tell me what {ref} is
+    What <do|would> you call {ref}?
+    ~ describe {ref} briefly
+    What would you say {ref} is?
+    ~ identify {ref}
+    ~ say what {ref} is
+    What kind of thing is {ref}?
+    <In the picture|In this image|In the photo>, what is {ref}?
+    ? what {ref} is
+    """,
+)
 
-COUNTING: Templates = {
-    "ko": (
-        "물체가 몇 개 있나요?",
-        "물체는 모두 몇 개야?",
-        "그림에 물체가 몇 개 있어?",
-        "물체의 수를 세어 줘.",
-        "물체가 전부 몇 개인가요?",
-        "이 그림에는 물체가 몇 개 있나요?",
-        "이미지에 있는 물체는 몇 개인가요?",
-        "물체가 몇 개인지 세어 주세요.",
-        "물체의 개수를 알려 주세요.",
-        "여기에 물체가 몇 개 보이나요?",
-        "도형이 모두 몇 개 있나요?",
-        "도형은 몇 개야?",
-        "보이는 물체를 모두 세면 몇 개예요?",
-    ),
-    "en": (
-        "How many objects are there?",
-        "Count the objects.",
-        "How many objects are in the picture?",
-        "What is the number of objects?",
-        "How many objects can you see?",
-        "Please count the objects in the image.",
-        "How many things are in this image?",
-        "How many shapes are there?",
-        "Count all the shapes.",
-        "Tell me how many objects there are.",
-        "What is the total number of objects?",
-        "How many objects does the picture show?",
-        "Give me the number of objects in this image.",
-    ),
-}
+COUNTING = wording(
+    "scene_counting",
+    """
+    물체가 몇 개 <있?>
+    물체는 <모두|전부> 몇 개<=?>
+    <그림|사진|이미지>에 물체가 몇 개 <있나요?|있어?|있어요?>
+    물체의 수를 세어<줘>
+    물체의 개수를 알려<줘>
+    여기에 물체가 몇 개 보<여?>
+    도형은 몇 개<=?>
+    물체가 몇 개인지 세어<줘>
+    보이는 물체를 모두 세면 몇 개<=?>
+    """,
+    """
+    How many objects are <there|here|in the picture|in this image>?
+    ~ count the objects
+    What is the <|total >number of objects<| here>?
+    How many <objects|things> <can|do> you see?
+    How many shapes are <there|here|in the picture>?
+    ~ count all the shapes
+    ~ count the things you see
+    <Tell me|Please tell me|Let me know> how many objects there are.
+    How many <objects|things> does the <picture|image|photo> show?
+    ~ say how many objects there are
+    ~ give me the number of objects
+    """,
+)
 
-COUNTING_NAMED: Templates = {
-    "ko": (
-        "{name|은/는} 몇 개 있나요?",
-        "{name|은/는} 몇 개야?",
-        "{name|이/가} 몇 개 있어?",
-        "{name}의 수를 세어 줘.",
-        "{name|이/가} 모두 몇 개인가요?",
-        "그림에 {name|이/가} 몇 개 있나요?",
-        "이미지에서 {name|은/는} 몇 개인가요?",
-        "{name|이/가} 몇 개인지 세어 주세요.",
-        "{name}의 개수를 알려 주세요.",
-        "{name|이/가} 몇 개 보이나요?",
-        "{name|은/는} 전부 몇 개예요?",
-        "{name|을/를} 세면 몇 개야?",
-    ),
-    "en": (
-        "How many {name} are there?",
-        "Count the {name}.",
-        "How many {name} are in the picture?",
-        "What is the number of {name}?",
-        "How many {name} can you see?",
-        "Please count the {name} in the image.",
-        "How many {name} does this image have?",
-        "Tell me how many {name} there are.",
-        "What is the total number of {name}?",
-        "How many {name} does the picture show?",
-        "Count all the {name}.",
-        "Give me the number of {name}.",
-    ),
-}
+COUNTING_NAMED = wording(
+    "scene_counting_named",
+    """
+    {name|은/는} 몇 개 <있?>
+    {name|은/는} <|모두 >몇 개<=?>
+    {name|이/가} 몇 개 보<여?>
+    {name}의 수를 세어<줘>
+    <그림|사진|이미지>에 {name|이/가} 몇 개 <있나요?|있어?>
+    {name|이/가} 몇 개인지 <세어|알려><줘>
+    {name}의 개수를 알려<줘>
+    {name|을/를} 세면 몇 개<=?>
+    """,
+    """
+    How many {name} are <there|here|in the picture|in this image>?
+    ~ count the {name}
+    What is the <|total >number of {name}<| here>?
+    How many {name} <can|do> you see<| here>?
+    How many {name} does <the picture|this image|the photo> <show|have>?
+    ~ say how many {name} there are
+    <Tell me|Please tell me|Let me know> how many {name} there are.
+    ~ count all the {name}
+    ~ give me the number of {name}
+    """,
+)
 
-COLOUR: Templates = {
-    "ko": (
-        "{shape|은/는} 무슨 색인가요?",
-        "{shape|은/는} 무슨 색이야?",
-        "{shape}의 색은 무엇인가요?",
-        "{shape}의 색을 알려 줘.",
-        "{shape|은/는} 어떤 색이에요?",
-        "그림에 있는 {shape|은/는} 무슨 색인가요?",
-        "{shape|이/가} 무슨 색인지 말해 주세요.",
-        "{shape}의 색깔은 뭐야?",
-        "{shape}의 색깔이 무엇인지 알려 주세요.",
-        "이 그림에서 {shape|은/는} 어떤 색인가요?",
-        "{shape|은/는} 무슨 색깔로 칠해져 있나요?",
-        "{shape}의 색을 말해 줘.",
-    ),
-    "en": (
-        "What color is the {shape}?",
-        "What is the color of the {shape}?",
-        "Which color is the {shape}?",
-        "Tell me the color of the {shape}.",
-        "Name the color of the {shape}.",
-        "In the picture, what color is the {shape}?",
-        "What color does the {shape} have?",
-        "Can you tell the color of the {shape}?",
-        "Please name the color of the {shape}.",
-        "The {shape} is of which color?",
-        "Which color does the {shape} have?",
-        "What colour is the {shape}?",
-    ),
-}
+COLOUR = wording(
+    "scene_colour",
+    """
+    {shape|은/는} <무슨|어떤> 색<=?>
+    {shape}의 색은 <뭐?>
+    {shape}의 색을 <알려|말해><줘>
+    {shape}의 색깔은 <뭐?>
+    그림에 있는 {shape|은/는} 무슨 색<=?>
+    {shape|이/가} 무슨 색인지 <말해|알려><줘>
+    {shape|은/는} 무슨 색으로 칠해져 <있나요?|있어?|있어요?|있습니까?>
+    {shape|이/가} 무슨 <색으로|색깔로> 보<여?>
+    """,
+    """
+    <What|Which> color is the {shape}<| here| in the picture>?
+    What is the color of the {shape}<| here>?
+    ~ tell me the color of the {shape}
+    ~ name the color of the {shape}
+    <In the picture|In this image|In the photo>, what color is the {shape}?
+    <What|Which> color does the {shape} have<| here>?
+    ? what color the {shape} is
+    The {shape} is <which|what> color?
+    What colour is the {shape}<| here>?
+    """,
+)
 
-SHAPE: Templates = {
-    "ko": (
-        "{colour} 물체는 무슨 모양인가요?",
-        "{colour} 물체는 무슨 모양이야?",
-        "{colour} 물체의 모양은 무엇인가요?",
-        "{colour} 물체의 모양을 알려 줘.",
-        "{colour} 물체는 어떤 모양이에요?",
-        "그림에 있는 {colour} 물체는 무슨 모양인가요?",
-        "{colour} 물체가 무슨 모양인지 말해 주세요.",
-        "{colour} 물체는 어떻게 생겼어?",
-        "{colour} 도형은 무엇인가요?",
-        "이 그림에서 {colour} 물체는 어떤 모양인가요?",
-        "{colour|으로/로} 칠해진 물체는 무슨 모양이야?",
-        "{colour} 물체의 생김새를 말해 줘.",
-    ),
-    "en": (
-        "What shape is the {colour} object?",
-        "What is the shape of the {colour} object?",
-        "Which shape is the {colour} object?",
-        "Tell me the shape of the {colour} object.",
-        "Name the shape of the {colour} object.",
-        "In the picture, what shape is the {colour} object?",
-        "What shape does the {colour} object have?",
-        "Can you tell the shape of the {colour} object?",
-        "Please name the shape that is {colour}.",
-        "Which shape is {colour}?",
-        "Which shape does the {colour} object have?",
-        "The {colour} object has which shape?",
-    ),
-}
+SHAPE = wording(
+    "scene_shape",
+    """
+    {colour} 물체는 <무슨|어떤> 모양<=?>
+    {colour} 물체의 모양은 <뭐?>
+    {colour} 물체의 모양을 <알려|말해><줘>
+    <그림|사진>에 있는 {colour} 물체는 무슨 모양<=?>
+    {colour} 물체가 무슨 모양인지 말해<줘>
+    {colour} 물체는 어떻게 <생겼나요?|생겼어?|생겼어요?|생겼습니까?>
+    {colour} 도형은 <뭐?>
+    {colour|으로/로} 칠해진 물체는 무슨 모양<=?>
+    {colour} 물체의 생김새를 <말해|알려><줘>
+    """,
+    """
+    <What|Which> shape is the {colour} object<| here| in the picture>?
+    What is the shape of the {colour} object<| here>?
+    ~ tell me the shape of the {colour} object
+    ~ name the shape of the {colour} object
+    <In the picture|In this image|In the photo>, what shape is the {colour} object?
+    <What|Which> shape does the {colour} object have?
+    <Which|What> shape is {colour}<| here>?
+    ~ name the shape that is {colour}
+    The {colour} object has <which|what> shape?
+    ~ say what shape the {colour} object has
+    """,
+)
 
-PRESENCE: Templates = {
-    "ko": (
-        "{name|이/가} 있나요?",
-        "{name|이/가} 있어?",
-        "그림에 {name|이/가} 있나요?",
-        "{name|이/가} 보이나요?",
-        "이미지에 {name|이/가} 있습니까?",
-        "{name|이/가} 보여?",
-        "이 그림에 {name|이/가} 있어요?",
-        "여기에 {name|이/가} 있나요?",
-        "그림에서 {name|을/를} 볼 수 있나요?",
-        "{name|이/가} 그려져 있나요?",
-        "혹시 {name|이/가} 있나요?",
-        "{name}도 있나요?",
-        "이미지 속에 {name|이/가} 보이나요?",
-    ),
-    "en": (
-        "Is there {a_name}?",
-        "Is there {a_name} in the picture?",
-        "Can you see {a_name}?",
-        "Does the picture show {a_name}?",
-        "Do you see {a_name}?",
-        "Is there {a_name} in this image?",
-        "Does this image contain {a_name}?",
-        "Is {a_name} shown here?",
-        "Is {a_name} visible?",
-        "Does the image have {a_name}?",
-        "Can {a_name} be seen in the picture?",
-        "Is there {a_name} anywhere?",
-    ),
-}
+PRESENCE = wording(
+    "scene_presence",
+    """
+    {name|이/가} <있?>
+    {name|이/가} 보<여?>
+    <그림|사진|이미지>에 {name|이/가} <있나요?|있어?|있어요?>
+    여기에 {name|이/가} <있나요?|있어?|있어요?|있습니까?>
+    혹시 {name|이/가} <있나요?|있어?|있어요?|있습니까?>
+    {name|을/를} 볼 수 <있나요?|있어?|있어요?|있습니까?>
+    {name|이/가} 그려져 <있나요?|있어?|있어요?|있습니까?>
+    {name}도 <있나요?|있어?|있어요?|있습니까?>
+    그림에서 {name|을/를} 찾을 수 <있나요?|있어?|있어요?|있습니까?>
+    이 <그림|사진> 속에 {name|이/가} 보<이나요?|여?|여요?>
+    """,
+    """
+    Is there {a_name}<| here| in the picture| in this image>?
+    <Can|Do> you see {a_name}<| here| in the picture>?
+    Does the <picture|image|photo> <show|have|contain> {a_name}?
+    Is {a_name} <visible|shown|to be seen><| here>?
+    Is there {a_name} anywhere<| here| in the picture>?
+    Do you notice {a_name}<| here| in the picture>?
+    Is {a_name} <somewhere|anywhere><| here| in the picture>?
+    Can {a_name} be <seen|found><| here| in the image>?
+    <Say|Tell me|Check> whether there is {a_name}.
+    Is {a_name} <in the picture|in this image|here>?
+    """,
+)
 
-LEFT_RIGHT: Templates = {
-    "ko": (
-        "{name|은/는} 왼쪽에 있나요, 오른쪽에 있나요?",
-        "{name|은/는} 왼쪽에 있어, 오른쪽에 있어?",
-        "{name|이/가} 왼쪽과 오른쪽 중 어디에 있나요?",
-        "{name|은/는} 왼쪽이야, 오른쪽이야?",
-        "왼쪽과 오른쪽 중 {name|은/는} 어느 쪽에 있어?",
-        "{name|은/는} 그림의 왼쪽에 있나요, 오른쪽에 있나요?",
-        "그림에서 {name|은/는} 왼쪽과 오른쪽 중 어느 쪽에 있나요?",
-        "{name|이/가} 왼쪽에 있는지 오른쪽에 있는지 알려 줘.",
-        "{name|은/는} 왼쪽 오른쪽 중에서 어디에 있어요?",
-        "{name|이/가} 어느 쪽에 있는지 말해 주세요. 왼쪽인가요, 오른쪽인가요?",
-        "이미지에서 {name|은/는} 왼쪽에 있습니까, 오른쪽에 있습니까?",
-        "왼쪽인가요, 오른쪽인가요? {name}의 위치를 말해 주세요.",
-    ),
-    "en": (
-        "Is the {name} on the left or on the right?",
-        "Is the {name} left or right?",
-        "On which side is the {name}, left or right?",
-        "Left or right: where is the {name}?",
-        "Is the {name} on the left side or the right side?",
-        "Does the {name} stand on the left or on the right?",
-        "Tell me whether the {name} is on the left or the right.",
-        "In the picture, is the {name} on the left or the right?",
-        "Which side is the {name} on, left or right?",
-        "Is the {name} in the left half or the right half?",
-        "Say left or right: on which side is the {name}?",
-        "Would you say the {name} is on the left or on the right?",
-    ),
-}
+LEFT_RIGHT = wording(
+    "scene_left_right",
+    """
+    {name|은/는} 왼쪽에 <있나요, 오른쪽에 있나요?|있어, 오른쪽에 있어?|있어요, 오른쪽에 있어요?|있습니까, 오른쪽에 있습니까?>
+    {name|이/가} 왼쪽과 오른쪽 <중|가운데> 어디에 <있?>
+    {name|은/는} <왼쪽인가요, 오른쪽인가요?|왼쪽이야, 오른쪽이야?|왼쪽이에요, 오른쪽이에요?|왼쪽입니까, 오른쪽입니까?>
+    왼쪽과 오른쪽 중 {name|은/는} 어느 쪽에 <있?>
+    {name|은/는} 그림의 왼쪽에 <있나요, 오른쪽에 있나요?|있어, 오른쪽에 있어?|있습니까, 오른쪽에 있습니까?>
+    {name|이/가} 왼쪽에 있는지 오른쪽에 있는지 알려<줘>
+    <그림|사진>에서 {name|은/는} 왼쪽과 오른쪽 중 어느 쪽에 <있나요?|있어?|있습니까?>
+    {name|은/는} 왼쪽 오른쪽 중에서 어디에 <있?>
+    왼쪽인가요, 오른쪽인가요? {name}의 <위치를|자리를> <말해|알려> 주세요.
+    """,
+    """
+    Is the {name} on the left or on the right<| here| in the picture>?
+    Is the {name} left or right<| here>?
+    On <which|what> side is the {name}, left or right?
+    Left or right: where is the {name}<| here| in the picture>?
+    Is the {name} on the left side or <|on >the right side?
+    ~ tell me whether the {name} is on the left or the right
+    In the <picture|image|photo>, is the {name} on the left or <|on >the right?
+    <Which|What> side is the {name} on, left or right?
+    Is the {name} in the left half or <|in >the right half?
+    ~ say which side the {name} is on, left or right
+    Is the {name} to the left or <|to >the right<| here>?
+    <Say|Answer> left or right: <on which side|where> is the {name}?
+    <Would you say|Do you think> the {name} is on the left or <|on >the right?
+    ~ say whether the {name} is left or right
+    """,
+)
 
-TOP_BOTTOM: Templates = {
-    "ko": (
-        "{name|은/는} 위쪽에 있나요, 아래쪽에 있나요?",
-        "{name|은/는} 위쪽에 있어, 아래쪽에 있어?",
-        "{name|이/가} 위쪽과 아래쪽 중 어디에 있나요?",
-        "{name|은/는} 위쪽이야, 아래쪽이야?",
-        "위쪽과 아래쪽 중 {name|은/는} 어느 쪽에 있어?",
-        "{name|은/는} 그림의 위쪽에 있나요, 아래쪽에 있나요?",
-        "그림에서 {name|은/는} 위쪽과 아래쪽 중 어느 쪽에 있나요?",
-        "{name|이/가} 위쪽에 있는지 아래쪽에 있는지 알려 줘.",
-        "{name|은/는} 위쪽 아래쪽 중에서 어디에 있어요?",
-        "{name|이/가} 어느 쪽에 있는지 말해 주세요. 위쪽인가요, 아래쪽인가요?",
-        "이미지에서 {name|은/는} 위쪽에 있습니까, 아래쪽에 있습니까?",
-        "위쪽인가요, 아래쪽인가요? {name}의 위치를 말해 주세요.",
-    ),
-    "en": (
-        "Is the {name} at the top or at the bottom?",
-        "Is the {name} top or bottom?",
-        "Where is the {name}, at the top or at the bottom?",
-        "Top or bottom: where is the {name}?",
-        "Is the {name} near the top or near the bottom?",
-        "Does the {name} stand at the top or at the bottom?",
-        "Tell me whether the {name} is at the top or the bottom.",
-        "In the picture, is the {name} at the top or the bottom?",
-        "Is the {name} in the upper half? Say top or bottom.",
-        "Is the {name} in the top half or the bottom half?",
-        "Say top or bottom: where is the {name}?",
-        "Would you say the {name} is at the top or at the bottom?",
-    ),
-}
+TOP_BOTTOM = wording(
+    "scene_top_bottom",
+    """
+    {name|은/는} 위쪽에 <있나요, 아래쪽에 있나요?|있어, 아래쪽에 있어?|있어요, 아래쪽에 있어요?|있습니까, 아래쪽에 있습니까?>
+    {name|이/가} 위쪽과 아래쪽 <중|가운데> 어디에 <있?>
+    {name|은/는} <위쪽인가요, 아래쪽인가요?|위쪽이야, 아래쪽이야?|위쪽이에요, 아래쪽이에요?|위쪽입니까, 아래쪽입니까?>
+    위쪽과 아래쪽 중 {name|은/는} 어느 쪽에 <있?>
+    {name|은/는} 그림의 위쪽에 <있나요, 아래쪽에 있나요?|있어, 아래쪽에 있어?|있습니까, 아래쪽에 있습니까?>
+    {name|이/가} 위쪽에 있는지 아래쪽에 있는지 알려<줘>
+    <그림|사진>에서 {name|은/는} 위쪽과 아래쪽 중 어느 쪽에 <있나요?|있어?|있습니까?>
+    {name|은/는} 위쪽 아래쪽 중에서 어디에 <있?>
+    위쪽인가요, 아래쪽인가요? {name}의 <위치를|자리를> <말해|알려> 주세요.
+    """,
+    """
+    Is the {name} at the top or at the bottom<| here| in the picture>?
+    Is the {name} top or bottom<| here>?
+    Where is the {name}<| here>, at the top or <|at >the bottom?
+    Top or bottom: where is the {name}<| here| in the picture>?
+    Is the {name} near the top or <|near >the bottom?
+    ~ tell me whether the {name} is at the top or the bottom
+    In the <picture|image|photo>, is the {name} at the top or <|at >the bottom?
+    Is the {name} in the top half or <|in >the bottom half?
+    <Say|Answer> top or bottom: <in which half|where> is the {name}?
+    <Would you say|Do you think> the {name} is at the top or <|at >the bottom?
+    ~ say whether the {name} is at the top or the bottom
+    """,
+)
 
-CAPTION: Templates = {
-    "ko": (
-        "이미지를 설명해줘.",
-        "그림을 설명해 줘.",
-        "그림에 무엇이 있나요?",
-        "무엇이 보이나요?",
-        "이 이미지를 설명해 주세요.",
-        "이 그림을 묘사해 줘.",
-        "그림에 뭐가 있어?",
-        "이미지에 무엇이 있는지 알려 주세요.",
-        "이 그림에는 무엇이 그려져 있나요?",
-        "보이는 것을 말해 주세요.",
-        "그림의 내용을 말해 줘.",
-        "이미지를 자세히 묘사해줘.",
-        "이 사진에 대해 설명해 주세요.",
-    ),
-    "en": (
-        "Describe this image.",
-        "Describe the picture.",
-        "What is in the picture?",
-        "What do you see?",
-        "Please describe this image.",
-        "What does the image show?",
-        "Tell me what is in the picture.",
-        "What can be seen in this image?",
-        "Describe the image in detail.",
-        "Give a description of the picture.",
-        "What objects are in the image?",
-        "Write a caption for this image.",
-    ),
-}
+CAPTION = wording(
+    "scene_caption",
+    """
+    이미지를 설명해<줘.| 줘.| 주세요.|주세요.| 줄래?>
+    그림을 설명해<줘>
+    <그림|사진|이미지>에 무엇이 <있나요?|있어?|있어요?>
+    무엇이 보<여?>
+    이 <그림을|사진을> 묘사해<줘>
+    무엇이 그려져 <있?>
+    보이는 것을 <말해|설명해><줘>
+    <그림|사진>의 내용을 말해<줘>
+    이미지를 자세히 묘사해<줘.| 줘.| 주세요.|주세요.>
+    이 사진에 대해 <설명해|말해><줘>
+    """,
+    """
+    ~ describe this image
+    ~ describe the picture
+    What is in the <picture|image|photo>?
+    What <do|can> you see<| here>?
+    What is <shown|seen|drawn><| here>?
+    What is this a <picture|photo> of?
+    ~ say what you see
+    What does <the image|this picture|the photo> show?
+    What can be seen <here|in this image|in the photo>?
+    What <objects|things> are in the <image|picture>?
+    ~ give a description of the picture
+    <Write|Give> a caption for <this image|the picture>.
+    ~ tell me what is in the picture
+    ~ describe the image in detail
+    """,
+)
 
-READING: Templates = {
-    "ko": (
-        "뭐라고 적혀 있나요?",
-        "뭐라고 적혀 있어?",
-        "그림에 적힌 글자를 읽어 줘.",
-        "글자를 읽어 주세요.",
-        "이미지에 뭐라고 쓰여 있나요?",
-        "적힌 글을 그대로 읽어 줘.",
-        "이 그림에 쓰인 글자는 무엇인가요?",
-        "무슨 글자가 적혀 있나요?",
-        "적혀 있는 단어를 알려 주세요.",
-        "쓰여 있는 글자를 말해 줘.",
-        "보이는 글자를 읽어 주세요.",
-        "그림 속의 글자가 무엇인지 알려 주세요.",
-    ),
-    "en": (
-        "What does it say?",
-        "What is written here?",
-        "Read the text.",
-        "What text is in the picture?",
-        "Please read the text in the image.",
-        "What is written in the picture?",
-        "Which words are written here?",
-        "Tell me what is written.",
-        "Read out what is written in this image.",
-        "What does the text say?",
-        "Can you read the text?",
-        "Which text does the image show?",
-    ),
-}
+READING = wording(
+    "scene_reading",
+    """
+    뭐라고 적혀 <있?>
+    <그림|이미지|사진>에 적힌 글자를 읽어<줘>
+    글자를 읽어<줘>
+    <그림|이미지>에 뭐라고 쓰여 <있나요?|있어?|있어요?|있습니까?>
+    적힌 글을 그대로 읽어<줘>
+    무슨 글자가 <적혀|쓰여> <있나요?|있어?|있어요?|있습니까?>
+    <적혀|쓰여> 있는 단어를 알려<줘>
+    보이는 글자를 <읽어|말해><줘>
+    그림 속의 글자는 <뭐?>
+    """,
+    """
+    What does it say<| here| in the picture>?
+    What is written <here|there|in the picture|in this image>?
+    ~ read the text
+    What text is <here|in the picture|in this image>?
+    <Which|What> words are written<| here>?
+    ~ tell me what is written
+    What does the <text|writing> say<| here>?
+    ~ read what is written here
+    <Which|What> text does the <image|picture> show?
+    """,
+)
 
 TEXT_REFERENTS: Templates = {"ko": ("이 글자", "이 글씨", "이 단어"), "en": ("this text", "this", "this word")}
 
-READING_AT: Templates = {
-    "ko": (
-        "{ref|을/를} 읽어 줘.",
-        "{ref|은/는} 무엇인가요?",
-        "{ref|이/가} 무엇인지 알려 줘.",
-        "{ref|을/를} 읽어 주세요.",
-        "{ref|은/는} 뭐라고 읽나요?",
-        "{ref|은/는} 뭐야?",
-        "{ref|을/를} 그대로 적어 주세요.",
-        "{ref|이/가} 무슨 글자인지 말해 줘.",
-        "그림에서 {ref|은/는} 뭐라고 적힌 건가요?",
-        "{ref|을/를} 소리 내어 읽으면 뭐야?",
-        "{ref|을/를} 옮겨 적어 줘.",
-        "{ref|이/가} 뭔지 말해 주세요.",
-    ),
-    "en": (
-        "What does {ref} say?",
-        "Read {ref}.",
-        "What is {ref}?",
-        "Please read {ref}.",
-        "Tell me what {ref} says.",
-        "Read {ref} for me.",
-        "Can you read {ref}?",
-        "Write down {ref}.",
-        "In the picture, what does {ref} say?",
-        "Copy {ref}.",
-        "Which letters make up {ref}?",
-        "Please tell me what {ref} says.",
-    ),
-}
+READING_AT = wording(
+    "scene_reading_at",
+    """
+    {ref|을/를} 읽어<줘>
+    {ref|은/는} <뭐?>
+    {ref|이/가} <무엇인지|뭔지> 알려<줘>
+    {ref|은/는} 뭐라고 <읽나요?|읽어?|읽어요?|읽습니까?>
+    {ref|을/를} 그대로 적어<줘>
+    {ref|이/가} 무슨 글자인지 말해<줘>
+    <그림|사진>에서 {ref|은/는} 뭐라고 적힌 <건가요?|거야?|거예요?>
+    {ref|을/를} 소리 내어 읽으면 <뭐예요?|뭐야?|무엇인가요?>
+    {ref|은/는} 무슨 말<=?>
+    {ref|을/를} 옮겨 적어<줘>
+    """,
+    """
+    What does {ref} say<| here| in the picture>?
+    ~ read {ref}
+    What is {ref}<| here>?
+    ~ tell me what {ref} says
+    ~ read out {ref}
+    ~ write down {ref}
+    <In the picture|In this image|In the photo>, what does {ref} say?
+    ~ copy {ref}
+    <Which|What> letters make up {ref}?
+    ~ read {ref} for me
+    """,
+)
 
-CHOICE: Templates = {
-    "ko": (
-        "그림에 있는 것은 무엇인가요?",
-        "다음 중 그림에 있는 것을 골라 줘.",
-        "무엇이 그림에 있나요?",
-        "보기 중에서 그림에 있는 것은 무엇이야?",
-        "그림에서 볼 수 있는 것을 고르세요.",
-        "다음 중 이 그림에 그려져 있는 것은 무엇인가요?",
-    ),
-    "en": (
-        "What is in the picture?",
-        "Which of these is in the picture?",
-        "Which of the following does the picture show?",
-        "Choose what is in the picture.",
-        "Which one can be seen in this image?",
-        "Pick the object that is in the image.",
-    ),
-}
+CHOICE = wording(
+    "scene_choice",
+    """
+    그림에 있는 것은 <뭐?>
+    다음 중 <그림|사진|이미지>에 있는 것을 골라<줘>
+    무엇이 그림에 <있나요?|있어?|있어요?|있습니까?>
+    보기 중에서 그림에 있는 것은 <뭐?>
+    <그림|사진|이미지>에서 볼 수 있는 것을 <고르세요.|골라 줘.|고르십시오.>
+    다음 중 이 그림에 그려져 있는 것은 <무엇인가요?|뭐야?|무엇입니까?>
+    이 가운데 그림에 <있는|나오는> 것은 <무엇인가요?|뭐야?>
+    그림에 보이는 것을 골라<줘>
+    """,
+    """
+    What is in the <picture|image|photo>?
+    Which of these is in the <picture|image|photo>?
+    Which of <the following|these things> does the <picture|image> show?
+    ~ choose what is in the picture
+    ~ choose what you see here
+    ~ pick the thing you see
+    Which one <can be seen|is shown|appears> in <this image|the picture>?
+    <Pick|Choose|Name> the object that is in the <image|picture>.
+    Which of these <can|do> you see<| here| in the picture>?
+    Which <thing|object> is in the <picture|image|photo>?
+    <What|Which thing> does the <picture|image|photo> show?
+    """,
+)
 ANSWER_BY_LETTER = {"ko": "기호로 답하세요.", "en": "Answer with the letter."}
 
 YES_NO = {"ko": ("네", "아니요"), "en": ("yes", "no")}

@@ -162,8 +162,7 @@ def show(rng: random.Random, doc: Document, config: DocumentConfig) -> Shown:
             reach = rng.uniform(0.004, 0.012) * size[1]
             x = np.arange(size[0]) / size[0]
             wave = (np.sin(2 * np.pi * (x * rng.uniform(0.5, 1.2) + rng.random())) * 0.5 + 0.5) * reach
-        source = [(0.0, 0.0), (float(size[0]), 0.0), (float(size[0]), float(size[1])), (0.0, float(size[1]))]
-        warp = degrade.Warp(degrade.homography(source, moved), wave)
+        warp = degrade.Warp(degrade.card(*size, moved), wave)
         image.paste(warp.image(flat, size), (0, 0), warp.image(Image.new("L", size, 255), size))
         image = degrade.camera(image, rng, doc.text_px * 0.8, config.harm)
     for word in doc.sheet.words:

@@ -106,6 +106,7 @@ AS_JSON = wording(
     적힌 정보를 JSON 객체 하나로 만들어<줘>
     여기 있는 정보를 JSON으로 추출해<줘>
     문서를 읽고 JSON으로 바꿔<줘>
+    문서의 항목을 JSON 형식으로 적어<줘>
     """,
     """
     ! extract the fields of this document as JSON
@@ -220,6 +221,7 @@ AS_MARKDOWN = wording(
     이 표를 마크다운 표 형식으로 만들어<줘>
     표를 읽고 마크다운으로 써<줘>
     그림 속 표를 마크다운으로 정리해<줘>
+    표를 그대로 마크다운으로 적어<줘>
     """,
     """
     ! convert this table to Markdown

@@ -221,6 +221,7 @@ SORT = wording(
     다음 항목의 차례를 {order} 바꿔<줘> {list}
     {order} 정리해<줘> {list}
     아래에 있는 것을 {order} 나열해<줘> {list}
+    다음 항목을 {order} 적어<줘> {list}
     """,
     """
     ! sort these {order}: {list}
@@ -316,6 +317,7 @@ REPEAT = wording(
     다른 말 없이 '{word}'만 {n}번 말해<줘>
     '{word}'{object} 정확히 {n}번 써<줘>
     '{word}'만 {n}번 되풀이해<줘>
+    '{word}'만 띄어쓰기로 나누어 {n}번 써<줘>
     """,
     """
     ! write '{word}' {n} times
@@ -335,6 +337,7 @@ AS_LIST = wording(
     {list}에 번호를 붙여 한 줄씩 써<줘>
     다음 항목을 1번부터 번호를 달아 나열해<줘> {list}
     번호가 있는 목록으로 바꿔<줘> {list}
+    다음 항목을 번호가 있는 목록으로 정리해<줘> {list}
     """,
     """
     ! write this as a numbered list: {list}
@@ -373,6 +376,7 @@ TO_JSON = wording(
     다음 내용을 JSON으로 만들어<줘> {fields}
     {fields}. 이 내용을 JSON으로 옮겨<줘>
     JSON 객체 하나로 답해<줘> {fields}
+    다음 정보를 JSON 객체로 만들어<줘> {fields}
     """,
     """
     ! turn this into JSON: {fields}
