@@ -149,6 +149,30 @@ def test_the_command_prints_a_table_and_json() -> None:
     assert [m["name"] for m in made] == ["alignment", "basic"] and all(m["fits"] for m in made)
 
 
+def documented(recipe: str, heading: str) -> dict[str, list[str]]:
+    """The row of each stage of a recipe in a table of docs/scale.md."""
+    text = (ROOT / "docs" / "scale.md").read_text(encoding="utf-8").split(f"### {heading}")[1].split("\n#")[0]
+    rows = [[cell.strip() for cell in line.strip("| ").split("|")] for line in text.splitlines()]
+    return {row[0].split()[-1]: row[1:] for row in rows if row[0].startswith(f"{recipe} ")}
+
+
+@pytest.mark.parametrize(
+    ("name", "gpus", "stages"),
+    [("varco2-1.7b", 8, "4"), *[pytest.param(name, gpus, "1234", marks=pytest.mark.slow)
+     for name in ("varco2-1.7b", "varco-14b") for gpus in (8, 1)]],
+)  # fmt: skip
+def test_the_tables_of_the_guide_come_out_of_the_command(name: str, gpus: int, stages: str) -> None:
+    told = documented(name, "8 GPUs of 80 GB" if gpus == 8 else "One card of 24 GB")
+    assert set(told) == set("1234")
+    cards = ["--gpus", "8", "--gpu-memory", "80"] if gpus == 8 else ["--gpu-memory", "24", "--lora", "16"]
+    asked = ["estimate", name, *cards, "--stages", f"{stages[0]}-{stages[-1]}"]
+    printed = CliRunner().invoke(app, asked).stdout.splitlines()
+    lines = [line.split() for line in printed if line[:1] in set(stages) and line[1:2] == " "]
+    assert len(lines) == len(stages)
+    for stage, _, _, *memory, fits, _, _, hours in lines:
+        assert told[stage] == [*memory, hours if gpus == 8 else fits.lower()], stage
+
+
 def test_wrong_questions_are_one_sentence(recipe: Recipe) -> None:
     with pytest.raises(InputError, match="a row holds 320; give a smaller --picture"):
         full_batch(recipe.model, stage_of(recipe, "alignment"), Assumptions(answer=900))

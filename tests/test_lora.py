@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -17,6 +18,7 @@ from varco_vision.model.packed import supervised_logits
 from varco_vision.train.recipe import LoraRecipe
 
 peft = pytest.importorskip("peft", reason="adapters need the extra 'train'")
+from peft.tuners.tuners_utils import BaseTunerLayer  # noqa: E402
 
 
 @pytest.fixture(scope="module")
@@ -75,6 +77,39 @@ def test_merged_equals_unmerged_and_the_saved_adapter_merges_to_the_same(
         assert torch.allclose(value, again.state_dict()[name], atol=1e-6), name
     save(merged, tmp_path / "merged")
     assert load(tmp_path / "merged", device="cpu").model is not None
+
+
+def test_merged_and_unmerged_go_the_same_course(
+    directory: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The loss of every step of 50, also taken with the adapters merged into the weights as they were then."""
+    use_pictures(monkeypatch)
+    stage = make_stage(trainable=(), lora=lora(tower=2, projector=3, language=4), train_markers=True, steps=50)
+    setup = set_up(fresh(directory), stage, tmp_path)
+    layers = [m for m in setup.loaded.model.modules() if isinstance(m, BaseTunerLayer)]
+    real = setup.task.sums
+    plain: list[float] = []
+    merged: list[float] = []
+    moved: list[float] = []
+
+    def both(batch: Any) -> Any:
+        kept = [layer.get_base_layer().weight.detach().clone() for layer in layers]
+        for layer in layers:
+            layer.merge()
+        with torch.no_grad():
+            merged.append(real(batch)[0].item() / len(batch.targets_S))
+        for layer, weight in zip(layers, kept, strict=True):
+            moved.append((layer.get_base_layer().weight - weight).abs().max().item())
+            layer.unmerge()
+            layer.get_base_layer().weight.data.copy_(weight)
+        found = real(batch)
+        plain.append(found[0].item() / len(batch.targets_S))
+        return found
+
+    monkeypatch.setattr(setup.task, "sums", both)
+    course = losses(steps(setup))
+    assert course[0] - course[-1] > 0.1 and min(moved[-len(layers) :]) > 1e-4, "it learns, in every adapted layer"
+    same_course(torch.tensor(plain, dtype=torch.float64), torch.tensor(merged, dtype=torch.float64), largest=1e-5)
 
 
 def test_marker_rows_move_and_no_other_row_does(

@@ -29,7 +29,7 @@ from varco_vision.model.compose import (
 )
 from varco_vision.model.freeze import freeze, listing, part_of, unused
 from varco_vision.model.initialise import sincos_positions
-from varco_vision.model.tokenizer import NUMBERS, build_tokenizer, common_first_words, number_ids
+from varco_vision.model.tokenizer import NUMBERS, build_tokenizer, common_first_words, number_ids, syllable_parts
 
 CORPUS = ["이 그림에서 빨간색 원은 어디에 있나요?", "Where is the red circle in the picture?", "수도는 서울입니다."] * 3
 TOWER = TowerSize(width=32, layers=3, heads=2, mlp=48, tile=32, patch=8)
@@ -89,6 +89,33 @@ def test_common_first_words_are_whole_and_only_where_they_stand_alone() -> None:
     assert length("빨간색") == 1 and length("<obj>빨간색") == length("<obj>") + 1
     assert length("빨간색은") == 12 and length("Whereas") == 7
     assert decode(own("빨간색 Where 빨간색은")["input_ids"], own) == "빨간색 Where 빨간색은"
+
+
+def test_commonest_syllables_are_single_tokens_and_all_others_stay_spelled() -> None:
+    texts = [*CORPUS, *CORPUS]
+    own = build_tokenizer(texts, merges=200, first_words=2, syllables=["가", "각", "힘", "을"])
+    pieces = lambda text: own.convert_ids_to_tokens(own(text)["input_ids"])  # noqa: E731
+    assert [len(pieces(text)) for text in ("가", "각", "힘", "갂", "히", "뷁", "각가힘")] == [1, 1, 1, 2, 1, 3, 3]
+    for text in ("각힘가 갂뷁", "빨간색을 <char>힘</char>", unicodedata.normalize("NFD", "각")):
+        assert decode(own(text)["input_ids"], own) == unicodedata.normalize("NFC", text)
+    running = [text for text in CORPUS if " " in text]
+    assert running
+    for text in running:  # words of running text are as whole as without syllables
+        plain = build_tokenizer(texts, merges=200, first_words=2)
+        assert len(own(text)["input_ids"]) <= len(plain(text)["input_ids"])
+
+
+def test_rows_of_syllables_begin_as_the_sum_of_their_letters() -> None:
+    own = build_tokenizer(CORPUS, merges=50, syllables=["각", "힘"])
+    vocabulary = own.get_vocab()
+    parts = syllable_parts(own)
+    assert {own.decode([n]) for n in parts} == {unicodedata.normalize("NFD", s) for s in ("가", "각", "히", "힘")}
+    rows = new_language_model(LANGUAGE, own, 0).get_input_embeddings().weight
+    for row, jamo in parts.items():
+        assert [own.decode([j]) for j in jamo] == list(own.decode([row]))
+        assert torch.allclose(rows[row], rows[jamo].sum(0) / len(jamo) ** 0.5)
+    assert set(parts) <= set(vocabulary.values())
+    assert syllable_parts(build_tokenizer(CORPUS, merges=200)) == {}
 
 
 def test_numbers_of_boxes_are_single_tokens_and_other_numbers_are_not(tokenizer) -> None:

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
 import torch
 import yaml
-from PIL import Image
 from safetensors.torch import load_file
-from tiny import tiny_tokenizer
-from transformers import Qwen3Config, Qwen3ForCausalLM, SiglipConfig, SiglipModel
+from train_tools import borrowed
 from typer.testing import CliRunner
 
 from varco_vision.cli.main import app
@@ -28,40 +25,7 @@ WORLD = World(0, 1, torch.device("cpu"))
 def recipe(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Backbones of width 16 and 32, a file of eight pictures with questions, and a recipe over both."""
     folder = tmp_path_factory.mktemp("backbones")
-    torch.manual_seed(0)
-    vision = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 3, "num_attention_heads": 2}
-    config = SiglipConfig(vision_config={**vision, "image_size": 32, "patch_size": 8}, text_config=vision)
-    SiglipModel(config).save_pretrained(folder / "siglip")
-    tokenizer = tiny_tokenizer()
-    language = Qwen3Config(
-        hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2, head_dim=16,
-        vocab_size=384, tie_word_embeddings=True, eos_token_id=tokenizer.eos_token_id, pad_token_id=None, bos_token_id=None,
-    )  # fmt: skip
-    Qwen3ForCausalLM(language).save_pretrained(folder / "qwen")
-    tokenizer.save_pretrained(folder / "qwen")
-    lines = []
-    for n in range(8):
-        Image.new("RGB", (40 + n, 30), (n * 20, 100, 50)).save(folder / f"{n}.png")
-        user = {"role": "user", "content": [{"type": "image"}, {"type": "text", "text": "Where is it?"}]}
-        said = {"role": "assistant", "content": [{"type": "text", "text": f"two blue squares {n}"}]}
-        line = {"id": str(n), "images": [f"{n}.png"], "task": "vqa", "lang": "en", "messages": [user, said]}
-        lines.append(json.dumps(line))
-    (folder / "data.jsonl").write_text("\n".join(lines) + "\n")
-    stage = {"rows": 2, "micro_rows": 2, "steps": 3, "warmup": 1, "max_tokens": 600, "learning_rate": 1e-3,
-             "mixture": {"own": {"source": str(folder / "data.jsonl")}}, "precision": "float32"}  # fmt: skip
-    content = {
-        "name": "borrowed",
-        "model": {
-            "tile": 32, "patch": 8, "max_tiles": 4, "longest_side": 2, "feature_layer": -2,
-            "tower_from": str(folder / "siglip"), "vision": {"width": 16, "layers": 3, "heads": 2, "mlp": 32},
-            "language_from": str(folder / "qwen"),
-            "text": {"width": 32, "layers": 2, "heads": 4, "kv_heads": 2, "mlp": 48, "kind": "qwen3", "vocabulary": 384, "head_width": 16},
-        },
-        "stages": [
-            {**stage, "name": "alignment", "stage": 1, "views": "one", "trainable": ["projector", "newline"]},
-            {**stage, "name": "basic", "stage": 2, "trainable": ["tower", "projector", "newline", "language"]},
-        ],
-    }  # fmt: skip
+    content = borrowed(folder)
     path = folder / "borrowed.yaml"
     path.write_text(yaml.safe_dump(content))
     return path
@@ -108,7 +72,7 @@ def test_a_shape_that_is_not_the_backbones_is_refused(recipe: Path, tmp_path: Pa
     for change, message in [
         ("model.vision.layers=4", r"model\.vision\.layers is 4, but .*siglip has 3"),
         ("model.text.vocabulary=100", r"model\.text\.vocabulary is 100, but .*qwen has 384"),
-        ("model.tower_from=/nowhere/at/all", r"model\.tower_from: cannot read /nowhere/at/all"),
+        ("model.tower_from=/nowhere/at/all", r"model\.tower_from: there is no folder /nowhere/at/all"),
     ]:
         with pytest.raises(InputError, match=message):
             Run(read(recipe, [change]), tmp_path / change[:14], WORLD, show=False, say=lambda text: None).stages(1, 1)

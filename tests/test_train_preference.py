@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -132,7 +133,7 @@ def test_variants_are_their_formulas(directory: Path, tmp_path: Path, normalised
     stage = pairs(reference_free=True, length_normalised=normalised, margin=0.3, beta=0.7, sft_weight=0.5)
     setup = set_up(fresh(directory), stage, tmp_path)
     assert not (tmp_path / "s" / "reference.json").exists()
-    batch = setup.task.feed.batches()[0]
+    batch = setup.task.batches(0)[0]
     sums, _ = setup.task.sums(batch)
     plain, _ = setup.task.forward(batch)
     value = []
@@ -156,9 +157,10 @@ def test_what_is_told_is_nats_a_token_by_answer_and_task(directory: Path, tmp_pa
     setup = set_up(fresh(directory), pairs(length_normalised=normalised, beta=0.5), tmp_path)
     with torch.no_grad():
         setup.loaded.model.lm_head.weight.mul_(1.1)
-    batch = setup.task.feed.batches()[0]
-    for pair in range(0, len(batch.tasks), 4):  # every second pair is of another kind
-        batch.tasks[pair : pair + 2] = ["count", "count"]
+    batch = setup.task.batches(0)[0]
+    tasks = ["count" if n % 4 < 2 else "vqa" for n in range(len(batch.tasks))]  # every second pair is of another kind
+    kinds_B = torch.tensor([sorted(set(tasks)).index(task) for task in tasks])
+    batch = replace(batch, tasks=tasks, kinds_B=kinds_B)
     _, details = setup.task.sums(batch)
     means = {key: float(total) / float(count) for key, (total, count) in details.items()}
     plain, _ = setup.task.forward(batch)
@@ -185,7 +187,7 @@ def test_what_is_told_is_nats_a_token_by_answer_and_task(directory: Path, tmp_pa
 
 def test_without_a_reference_nothing_is_said_of_it(directory: Path, tmp_path: Path) -> None:
     setup = set_up(fresh(directory), pairs(reference_free=True), tmp_path)
-    _, details = setup.task.sums(setup.task.feed.batches()[0])
+    _, details = setup.task.sums(setup.task.batches(0)[0])
     assert {"chosen", "rejected", "accuracy_vqa"} <= set(details) and "chosen_change" not in details
 
 

@@ -68,6 +68,36 @@ def test_sharded_over_two_processes_one_of_them_without_pictures(
     close(one[0], tmp_path)
 
 
+PREFERENCE = {"kind": "preference", "stage": 4, "trainable": ["language"]}
+ADAPTERS = {part: {"rank": 4, "alpha": 8.0} for part in ("tower", "projector", "language")}
+FROZEN = {  # stages in which something does not train; large recipes have the first two
+    "preference with kept outputs": {**PREFERENCE, "cache_features": True},
+    "preference": PREFERENCE,
+    "alignment": {"stage": 1, "trainable": ["projector", "newline"], "views": "one"},
+    "alignment with kept features": {"stage": 1, "trainable": ["projector", "newline"], "cache_features": True},
+    "adapters": {"trainable": ["newline"], "lora": ADAPTERS, "train_markers": True},
+}
+
+
+def test_a_sharded_stage_with_kept_outputs_gives_the_same_course(model: Path, tmp_path: Path) -> None:
+    changes = {**FROZEN["preference with kept outputs"], "steps": 6, "checkpoint_every": 2}
+    alone = run(model, tmp_path / "one", 1, **changes)
+    same_course(alone, run(model, tmp_path / "two", 2, shard=True, **changes), largest=1e-5)
+    close(tmp_path / "one", tmp_path / "two", largest=1e-5)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", FROZEN)
+def test_sharded_stages_that_freeze_parts_resume_exactly(model: Path, tmp_path: Path, name: str) -> None:
+    """The optimizer must hold the sharded weights, whatever ran before it was made."""
+    changes = {**FROZEN[name], "steps": 6, "checkpoint_every": 1}
+    alone = run(model, tmp_path / "one", 1, **changes)
+    run(model, tmp_path / "two", 2, "--kill-at", "5", fails=True, shard=True, **changes)
+    assert len(state.complete(tmp_path / "two")) <= 2, "no more checkpoints stay than asked"
+    same_course(alone, run(model, tmp_path / "two", 2, "--resume", shard=True, **changes), largest=1e-5)
+    close(tmp_path / "one", tmp_path / "two", largest=1e-5)
+
+
 @pytest.mark.parametrize(
     ("before", "after", "shard"),
     [(2, 1, False), pytest.param(1, 2, False, marks=pytest.mark.slow), (2, 1, True),

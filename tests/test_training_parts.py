@@ -17,15 +17,13 @@ from varco_vision.errors import InputError
 from varco_vision.train import metrics, state
 from varco_vision.train.loss import SoftNumbers, answer_log_probabilities, preference_loss, token_losses
 from varco_vision.train.optimizer import make_optimizer, schedule
-from varco_vision.train.recipe import StageRecipe, find, from_dict, read, to_dict
+from varco_vision.train.recipe import SourceRecipe, StageRecipe, find, from_dict, read, to_dict
 
 ROOT = Path(__file__).parent.parent
 RECIPES = sorted((ROOT / "recipes").glob("*.yaml"))
 
 
 def stage(**changes: object) -> StageRecipe:
-    from varco_vision.train.recipe import SourceRecipe
-
     base = {
         "name": "s", "stage": 2, "steps": 100, "rows": 4, "learning_rate": 1e-3, "warmup": 10,
         "trainable": ("language",), "mixture": {"a": SourceRecipe(source="synth:text")},
@@ -86,6 +84,36 @@ def test_stage_faults_name_the_stage() -> None:
         stage(trainable=())
     with pytest.raises(InputError, match="'mixture' is empty"):
         stage(mixture={})
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"lookahead": 0}, "lookahead must be at least 1, found 0"),
+        ({"checkpoint_every": 0}, "checkpoint_every must be at least 1, found 0"),
+        ({"keep_checkpoints": 0}, "keep_checkpoints must be at least 1, found 0"),
+        ({"max_tokens": 0}, "max_tokens must be at least 1"),
+        ({"max_tiles": 0}, "max_tiles must be at least 1"),
+        ({"workers": -1}, "workers must be at least 0, found -1"),
+        ({"warmup": -5}, "warmup must be at least 0"),
+        ({"learning_rate": -1.0}, r"learning_rate must be at least 0, found -1\.0"),
+        ({"learning_rate": math.nan}, "learning_rate must be at least 0, found nan"),
+        ({"learning_rate": math.inf}, "learning_rate must be at least 0, found inf"),
+        ({"learning_rates": {"tower": -1e-5}}, "learning_rates.tower must be at least 0"),
+        ({"clip": 0.0}, "clip must be above 0"),
+        ({"beta": 0.0}, "beta must be above 0"),
+        ({"betas": (0.9, 1.0)}, "betas must be at least 0 and below 1"),
+        (
+            {"mixture": {"a": SourceRecipe(source="a.jsonl", weight=0.0)}},
+            r"mixture.a.weight must be above 0, found 0\.0",
+        ),
+        ({"name": "../x"}, "its name is the name of its folder"),
+        ({"name": "features"}, "its name is the name of its folder"),
+    ],
+)
+def test_numbers_that_mean_nothing_stop_before_anything_is_read(changes: dict, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        stage(**changes)
 
 
 def test_soft_numbers_golden() -> None:
@@ -248,10 +276,12 @@ def test_the_first_number_of_a_box_weighs_more_and_nothing_else_does() -> None:
         sources_S=torch.tensor([0, 1, 2, 3]),
         tasks=["grounding", "text"],
         sequence_S=torch.tensor([0, 0, 0, 1]),
+        kinds=["grounding", "text"],
+        kinds_B=torch.tensor([0, 1]),
     )
     losses = torch.tensor([1.0, 2.0, 3.0, 4.0], requires_grad=True)
     task = AnswerTask.__new__(AnswerTask)
-    task.soft, task.forward = None, lambda batch, soft: (losses, losses)
+    task.soft, task.forward, task._told = None, lambda batch, soft: (losses, losses), []
     task.stage, task.openers = SimpleNamespace(box_start_weight=6.0, task_weights={}), [bbox, delim]
     total, details = task.sums(batch)
     assert total.item() == 1 + 6 * 2 + 3 + 6 * 4

@@ -19,6 +19,7 @@ from varco_vision.data.sample import Sample
 from varco_vision.model.checkpoint import load
 from varco_vision.train import feed, parallel
 from varco_vision.train import stage as loop
+from varco_vision.train.recipe import LoraRecipe
 from varco_vision.train.setup import prepare
 
 
@@ -41,7 +42,9 @@ def main() -> None:
     torch.set_num_threads(1)
     world = parallel.start()
     feed.open_mixture = lambda stage, seed: Alternating(stage.kind == "preference", text_every=1000, groups=1000)
-    stage = make_stage(**options.changes)
+    changes = dict(options.changes)
+    changes["lora"] = {part: LoraRecipe(**given) for part, given in changes.get("lora", {}).items()}
+    stage = make_stage(**changes)
     setup = prepare(stage, load(options.model, device="cpu"), 0, world, options.out, options.resume)
     real = loop.run_step
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from PIL import Image
+from tiny import tiny_tokenizer
+from transformers import Qwen3Config, Qwen3ForCausalLM, SiglipConfig, SiglipModel
 
 from varco_vision.data.sample import Sample
 from varco_vision.model.checkpoint import Loaded
@@ -83,3 +86,42 @@ def same_course(a: torch.Tensor, b: torch.Tensor, largest: float = 2e-4) -> None
     difference = a - b
     assert difference.abs().max() < largest, difference
     assert difference.mean().abs() < largest / 4, difference
+
+
+def borrowed(folder: Path) -> dict[str, Any]:
+    """Backbones of width 16 and 32 and a file of eight pictures with questions in `folder`, and a recipe over both."""
+    torch.manual_seed(0)
+    vision = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 3, "num_attention_heads": 2}
+    config = SiglipConfig(vision_config={**vision, "image_size": 32, "patch_size": 8}, text_config=vision)
+    SiglipModel(config).save_pretrained(folder / "siglip")
+    tokenizer = tiny_tokenizer()
+    language = Qwen3Config(
+        hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2, head_dim=16,
+        vocab_size=384, tie_word_embeddings=True, eos_token_id=tokenizer.eos_token_id, pad_token_id=None, bos_token_id=None,
+    )  # fmt: skip
+    Qwen3ForCausalLM(language).save_pretrained(folder / "qwen")
+    tokenizer.save_pretrained(folder / "qwen")
+    lines = []
+    for n in range(8):
+        Image.new("RGB", (40 + n, 30), (n * 20, 100, 50)).save(folder / f"{n}.png")
+        user = {"role": "user", "content": [{"type": "image"}, {"type": "text", "text": "Where is it?"}]}
+        said = {"role": "assistant", "content": [{"type": "text", "text": f"two blue squares {n}"}]}
+        line = {"id": str(n), "images": [f"{n}.png"], "task": "vqa", "lang": "en", "messages": [user, said]}
+        lines.append(json.dumps(line))
+    (folder / "data.jsonl").write_text("\n".join(lines) + "\n")
+    stage = {"rows": 2, "micro_rows": 2, "steps": 3, "warmup": 1, "max_tokens": 600, "learning_rate": 1e-3,
+             "mixture": {"own": {"source": str(folder / "data.jsonl")}}, "precision": "float32"}  # fmt: skip
+    content = {
+        "name": "borrowed",
+        "model": {
+            "tile": 32, "patch": 8, "max_tiles": 4, "longest_side": 2, "feature_layer": -2,
+            "tower_from": str(folder / "siglip"), "vision": {"width": 16, "layers": 3, "heads": 2, "mlp": 32},
+            "language_from": str(folder / "qwen"),
+            "text": {"width": 32, "layers": 2, "heads": 4, "kv_heads": 2, "mlp": 48, "kind": "qwen3", "vocabulary": 384, "head_width": 16},
+        },
+        "stages": [
+            {**stage, "name": "alignment", "stage": 1, "views": "one", "trainable": ["projector", "newline"]},
+            {**stage, "name": "basic", "stage": 2, "trainable": ["tower", "projector", "newline", "language"]},
+        ],
+    }  # fmt: skip
+    return content

@@ -58,18 +58,22 @@ def demo(
     and English. Last, k-mini is built, five Korean evaluation sets, and both models answer it. OUT/report.html shows all
     of it. About eleven minutes on two cores.
     """
+    from varco_vision.cli.launch import one_sentence
     from varco_vision.cli.train import refuse_overwriting, spawn
+    from varco_vision.data.disk import require_writable
     from varco_vision.train.recipe import find, read
 
     own_pictures = load_pictures(image)
     resolved = read(find(recipe), overrides or ())
     refuse_overwriting(out, resume)
+    require_writable(out)
     spawn(processes)
     from varco_vision.train import parallel
 
     world = parallel.start()
     try:
-        run_demo(resolved, out, world, resume, dict(zip(image or (), own_pictures, strict=True)), k_mini)
+        with one_sentence():
+            run_demo(resolved, out, world, resume, dict(zip(image or (), own_pictures, strict=True)), k_mini)
     finally:
         parallel.stop()
 

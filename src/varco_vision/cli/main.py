@@ -11,7 +11,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from varco_vision.cli.common import new_app
-from varco_vision.errors import InputError
+from varco_vision.errors import EXIT_USER, InputError
 
 VERBS = {
     "demo": "Run the whole system here and write a report with pictures.",
@@ -29,7 +29,6 @@ VERBS = {
     "estimate": "Say whether a recipe fits, and how long it takes.",
     "doctor": "Show what is installed, what is missing and what each extra adds.",
 }
-EXIT_USER = 2
 EXIT_INTERRUPTED = 130
 
 

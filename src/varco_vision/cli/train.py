@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from varco_vision.cli.common import new_app
+from varco_vision.cli.launch import one_sentence
 from varco_vision.errors import InputError
 
 if TYPE_CHECKING:
@@ -62,6 +63,7 @@ def train(
     Each stage reads what the one before left in --out and writes a checkpoint that any program can load. A run that was
     stopped at any moment goes on with --resume and ends with the same weights.
     """
+    from varco_vision.data.disk import require_writable
     from varco_vision.train.recipe import find, read, with_lora
 
     first, last = stage_range(stages)
@@ -72,13 +74,15 @@ def train(
         labels(resolved, first, last, directory, show_labels)
         return
     refuse_overwriting(directory, resume)
+    require_writable(directory)
     spawn(processes)
     from varco_vision.train import parallel
     from varco_vision.train.run import Run
 
     world = parallel.start()
     try:
-        results = Run(resolved, directory, world, resume=resume, show=not as_json).stages(first, last)
+        with one_sentence():
+            results = Run(resolved, directory, world, resume=resume, show=not as_json).stages(first, last)
         if world.leads:
             report(results, directory, as_json)
     finally:
@@ -123,10 +127,14 @@ def stage_range(text: str) -> tuple[int, int]:
 
 def refuse_overwriting(directory: Path, resume: bool) -> None:
     """Training that is there must be resumed or left alone, never silently begun anew."""
-    if "RANK" in os.environ:  # the parent process has looked already; its siblings may have begun to write
+    if os.environ.get("RANK", "0") != "0":  # one process looks; nothing is written before it has
         return
     if not resume and any(directory.glob("*/result.json")):
         raise InputError(f"{directory} holds finished stages; add --resume to go on with them, or choose another --out")
+    if not resume and any(directory.glob("*/step-*/state.json")):
+        raise InputError(
+            f"{directory} holds checkpoints of a stopped run; add --resume to go on from them, or choose another --out"
+        )
 
 
 def spawn(processes: int) -> None:
@@ -140,7 +148,7 @@ def spawn(processes: int) -> None:
     if count == 1:
         return
     module = "varco_vision.cli.main"
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(count)]
+    command = [sys.executable, "-m", "varco_vision.cli.launch", "--standalone", "--nproc-per-node", str(count)]
     environment = {"OMP_NUM_THREADS": "1", "TORCH_CPP_LOG_LEVEL": "ERROR", **KEEP_MEMORY, **os.environ}
     os.execve(sys.executable, [*command, "-m", module, *sys.argv[1:]], environment)
 

@@ -28,9 +28,10 @@ from varco_vision.model.initialise import (
     fan_in,
     number_embeddings,
     sincos_positions,
+    syllable_embeddings,
     whiten_projector,
 )
-from varco_vision.model.tokenizer import number_ids
+from varco_vision.model.tokenizer import number_ids, syllable_parts
 from varco_vision.model.vision import tower_features
 
 VIDEO_TOKEN = "<video>"  # the class knows one; it is in the vocabulary so that other programs find it
@@ -114,6 +115,7 @@ def new_language_model(size: LanguageSize, tokenizer: PreTrainedTokenizerFast, s
         embedding.normal_(0.0, EMBEDDING_STD, generator=generator)
         if ids := number_ids(tokenizer):
             number_embeddings(embedding, ids, EMBEDDING_STD)
+        syllable_embeddings(embedding, syllable_parts(tokenizer))
     return model
 
 

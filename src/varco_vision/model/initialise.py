@@ -73,6 +73,17 @@ def number_embeddings(embedding_VD: Tensor, ids: list[int], std: float) -> None:
 
 
 @torch.no_grad()
+def syllable_embeddings(embedding_VD: Tensor, parts: dict[int, list[int]]) -> None:
+    """Give the row of every syllable token the sum of its jamo's rows, scaled to their standard deviation.
+
+    The logit of a syllable is then the sum of its letters' from the start, so that what is learned about one syllable holds
+    for all that share a letter with it; random rows would make 500 unrelated classes of them.
+    """
+    for row, jamo in parts.items():
+        embedding_VD[row] = embedding_VD[jamo].sum(0) / math.sqrt(len(jamo))
+
+
+@torch.no_grad()
 def centre_tower(tower: nn.Module, features_VPW: Tensor) -> None:
     """Take the mean of `features`, the tower's last hidden states, out of the bias that writes into them last.
 

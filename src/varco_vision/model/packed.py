@@ -41,6 +41,7 @@ class PackedBatch:
     sources_S: Tensor  # flat row positions whose output predicts a supervised token
     targets_S: Tensor
     sequence_S: Tensor  # which answer (index into `tasks` and `samples`) a supervised token belongs to
+    kinds_B: Tensor  # of each answer: the place of its task in `kinds`
     tasks: list[str]
     samples: list[str]
     cells: int  # features of a view that the indices count on
@@ -49,6 +50,12 @@ class PackedBatch:
     projected: bool = False  # those features have been through the projector
     rows: int = 1  # how many rows were laid end to end for it
     keys: list[str] = field(default_factory=list)  # of each answer: a digest of all that its log-probability depends on
+    reference_B: Tensor | None = None  # of each answer: its log-probability under the reference model
+
+    @property
+    def kinds(self) -> list[str]:
+        """The tasks that occur, each once."""
+        return sorted(set(self.tasks))
 
     def to(self, device: torch.device) -> PackedBatch:
         """The same batch with every tensor on `device`."""

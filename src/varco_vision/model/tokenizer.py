@@ -7,6 +7,9 @@ Three choices make tiny models learn (docs/log.md has the numbers):
 * Merges grow only from a blank: running text becomes whole words (" 어디에" is one token), while a bare string, which is
   what OCR transcribes between <char> and </char>, stays spelled out in letters whatever the words of the corpus were.
 
+* With `syllables`, the commonest syllables are tokens too: a word that is read has then as many tokens as letters in the
+  picture, and the place in it is not lost (docs/log.md). Their rows begin as sums of their jamo's (`syllable_parts`).
+
 * The commonest words that texts begin with ("빨간색", "Where") are whole tokens where they stand alone. Bare, they would
   be spelled out too, which made the average question and answer a fifth longer.
 
@@ -50,12 +53,18 @@ def byte_alphabet() -> dict[int, str]:
     return table
 
 
-def _spell(text: str, alphabet: dict[int, str]) -> tuple[str, ...]:
-    """Text as the letters that the forced merges leave: one item a jamo or byte."""
-    letters = []
+def _spell(text: str, alphabet: dict[int, str], whole: Iterable[str] = ()) -> tuple[str, ...]:
+    """Text as the letters that the forced merges leave: one item a byte, a jamo or a syllable (part) of `whole` (NFD)."""
+    letters: list[str] = []
+    last = ""  # the decomposed syllable, as far as it is one item
     for character in text:
         data = "".join(alphabet[b] for b in character.encode())
-        letters.extend([data] if character in JAMO else data)
+        if last and last + character in whole:
+            letters[-1] += data
+            last += character
+        else:
+            letters.extend([data] if character in JAMO else data)
+            last = character if character in JAMO else ""
     return tuple(letters)
 
 
@@ -68,9 +77,25 @@ def _letter_merges(alphabet: dict[int, str]) -> list[tuple[str, str]]:
     return list(merges)
 
 
-def _word_merges(counts: Counter[str], limit: int, alphabet: dict[int, str]) -> list[tuple[str, str]]:
+def _whole_syllables(syllables: Iterable[str]) -> list[str]:
+    """The decomposed syllables that become tokens: those given, and what they begin with ("가" for "각"), shorter first."""
+    whole = dict.fromkeys(unicodedata.normalize("NFD", s) for s in syllables)
+    whole.update(dict.fromkeys(s[:2] for s in list(whole)))
+    return sorted(whole, key=len)
+
+
+def _syllable_merges(whole: Iterable[str], alphabet: dict[int, str]) -> list[tuple[str, str]]:
+    def data(text: str) -> str:
+        return "".join(alphabet[b] for b in text.encode())
+
+    return [(data(s[:-1]), data(s[-1])) for s in whole]
+
+
+def _word_merges(
+    counts: Counter[str], limit: int, alphabet: dict[int, str], whole: Iterable[str] = ()
+) -> list[tuple[str, str]]:
     """Up to `limit` merges, the most frequent first, each of which lengthens a piece that begins with a blank."""
-    words = {word: list(_spell(word, alphabet)) for word in counts if word.startswith(" ")}
+    words = {word: list(_spell(word, alphabet, whole)) for word in counts if word.startswith(" ")}
     pairs: Counter[tuple[str, str]] = Counter()
     holders: dict[tuple[str, str], list[str]] = {}
     for word, letters in words.items():
@@ -122,16 +147,20 @@ def count_words(texts: Iterable[str]) -> Counter[str]:
     return counts
 
 
-def build_tokenizer(texts: Iterable[str], merges: int = 4000, first_words: int = 96) -> PreTrainedTokenizerFast:
-    """A tokenizer from a corpus: bytes, 67 jamo, at most `merges` pieces of words and `first_words` whole words, 101
-    numbers, the ChatML tokens.
+def build_tokenizer(
+    texts: Iterable[str], merges: int = 4000, first_words: int = 96, syllables: Iterable[str] = ()
+) -> PreTrainedTokenizerFast:
+    """A tokenizer from a corpus: bytes, 67 jamo, the given whole syllables (and what they begin with), at most `merges`
+    pieces of words and `first_words` whole words, 101 numbers, the ChatML tokens.
 
     Every text is representable (bytes), so are all 11,172 Hangul syllables (jamo). The nine location markers are not in
     it: `varco_vision.model.compose` adds them, as it does to a published language model's tokenizer.
     """
     texts = list(texts)
     alphabet = byte_alphabet()
-    pairs = _letter_merges(alphabet) + _word_merges(count_words(texts), merges, alphabet)
+    whole = dict.fromkeys(_whole_syllables(syllables))
+    pairs = _letter_merges(alphabet) + _syllable_merges(whole, alphabet)
+    pairs += _word_merges(count_words(texts), merges, alphabet, whole)
     pieces = dict.fromkeys(alphabet.values())
     pieces.update(dict.fromkeys(a + b for a, b in pairs))
     vocabulary = {piece: n for n, piece in enumerate(pieces)}
@@ -156,3 +185,16 @@ def number_ids(tokenizer: PreTrainedTokenizerFast) -> list[int]:
     """Ids of the one-token numbers 0.00, 0.01 ... 1.00, or an empty list where the tokenizer spells numbers in digits."""
     vocabulary = tokenizer.get_vocab()
     return [vocabulary[n] for n in NUMBERS] if all(n in vocabulary for n in NUMBERS) else []
+
+
+def syllable_parts(tokenizer: PreTrainedTokenizerFast) -> dict[int, list[int]]:
+    """Id of every token that is a bare syllable of several jamo -> the ids of those jamo, in order."""
+    alphabet, vocabulary = byte_alphabet(), tokenizer.get_vocab()
+    jamo = {"".join(alphabet[b] for b in j.encode()): j for j in JAMO}
+    ids = {j: vocabulary[piece] for piece, j in jamo.items() if piece in vocabulary}
+    parts = {}
+    for piece, n in vocabulary.items():
+        letters = [jamo.get(piece[k : k + 3], "") for k in range(0, len(piece), 3)]
+        if 2 <= len(letters) <= 3 and all(letters) and len(unicodedata.normalize("NFC", "".join(letters))) == 1:
+            parts[n] = [ids[j] for j in letters]
+    return parts

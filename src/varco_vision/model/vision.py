@@ -19,9 +19,12 @@ if TYPE_CHECKING:
 def normalise(views_VTTC: Tensor, mean: Sequence[float], std: Sequence[float], dtype: torch.dtype) -> Tensor:
     """uint8 [V, T, T, 3] -> [V, 3, T, T], scaled to 0..1 and normalised per channel as the checkpoint's processor does."""
     pixels = views_VTTC.permute(0, 3, 1, 2).to(torch.float32) / 255.0
-    mean_C11 = torch.tensor(mean, device=pixels.device).view(-1, 1, 1)
-    std_C11 = torch.tensor(std, device=pixels.device).view(-1, 1, 1)
-    return ((pixels - mean_C11) / std_C11).to(dtype)
+    return ((pixels - _by_channel(mean, pixels)) / _by_channel(std, pixels)).to(dtype)
+
+
+def _by_channel(values: Sequence[float], pixels: Tensor) -> Tensor:
+    """[C, 1, 1]. Written by the device itself: a copy from the host would make a GPU's queue run empty."""
+    return torch.stack([pixels.new_full((1, 1), value) for value in values])
 
 
 def tower_features(model: LlavaOnevisionForConditionalGeneration, pixels_VCTT: Tensor) -> Tensor:

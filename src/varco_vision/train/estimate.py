@@ -212,9 +212,10 @@ def _trace(
         task = kind(net, SimpleNamespace(tokenizer=None), plain, (0.5,) * 3, (0.5,) * 3)
         if isinstance(task, PreferenceTask):
             task.reference = dict.fromkeys(batch.keys, 0.0)
+            batch = task.with_reference(batch)
         shard.prepare(task.forward, replace(plain, shard=False), World(0, gpus, torch.device("cpu")), dtype)
         if mesh is not None:
-            shard.shard(task.forward, mesh, dtype)
+            shard.shard(task.forward, mesh, dtype, shard.kept_whole(net, stage))
         if stage.cache_features:
             batch = _with_features(batch, net, not any(p.requires_grad for p in _projector(net).parameters()), dtype)
         live = LiveBytes()
@@ -291,7 +292,8 @@ def skeleton(model: ModelRecipe) -> LlavaOnevisionForConditionalGeneration:
         patch_size=model.patch,
         vision_use_head=False,
     )
-    made_here = model.merges + len(NUMBERS) + 512  # at most: pieces of words, numbers, letters, bytes, markers
+    # at most: pieces of words, syllables and their beginnings, numbers, letters, bytes, markers
+    made_here = model.merges + 2 * model.syllables + len(NUMBERS) + 512
     shape = {
         "hidden_size": text.width,
         "intermediate_size": text.mlp,

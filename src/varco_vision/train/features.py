@@ -50,6 +50,7 @@ class FeatureStore:
         self.encoded = self.read = 0
         self.shape: tuple[int, int] | None = None
         self.files: dict[Path, np.memmap] = {}
+        _mend(self._paths()[1])
         for keys in sorted(directory.glob(f"{self.name}-*.keys")):
             self._index(keys)
 
@@ -107,6 +108,8 @@ class FeatureStore:
 
     def _index(self, keys: Path) -> None:
         head, *lines = keys.read_text(encoding="ascii").split("\n")
+        if not lines:  # another process has only begun to write it
+            return
         cells, width, kind = head.split()
         self.shape, self.kind = (int(cells), int(width)), getattr(torch, kind)
         values = keys.with_suffix(".bin")
@@ -136,3 +139,11 @@ class FeatureStore:
                 whole.update(name.encode())
                 whole.update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
         return f"{'projected' if self.projected else 'tower'}-{whole.hexdigest()}"
+
+
+def _mend(keys: Path) -> None:
+    """Take away what a kill left of the last line, so that the next one does not run on from it."""
+    if keys.exists():
+        data = keys.read_bytes()
+        with keys.open("r+b") as file:
+            file.truncate(data.rfind(b"\n") + 1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
@@ -20,6 +21,8 @@ from varco_vision.synth.sources import make_source
 from varco_vision.train.parallel import World
 from varco_vision.train.recipe import SourceRecipe, StageRecipe
 
+FILE_OPTIONS = {"image_root"}
+
 
 def stream_seed(*parts: object) -> int:
     """A seed that depends on all of `parts` and on nothing else (not on Python's salted hash)."""
@@ -34,33 +37,61 @@ def open_source(name: str, recipe: SourceRecipe, seed: int) -> Source:
     kind, _, generator = recipe.source.partition(":")
     if kind == "synth" and generator:
         return make_source(generator, seed=own, split="train", **recipe.options)
-
+    if unknown := sorted(set(recipe.options) - FILE_OPTIONS):
+        raise InputError(
+            f"unknown option '{unknown[0]}' of the files {recipe.source}; known is {', '.join(FILE_OPTIONS)}"
+        )
     return Repeated(open_files(recipe.source, **recipe.options), own)
+
+
+def require_files(stage: StageRecipe) -> None:
+    """Raise `InputError` for a source whose file or folder does not exist: better now than after the stages before this one."""
+    for name, recipe in stage.mixture.items():
+        if not recipe.source.startswith("synth:") and not Path(recipe.source).exists():
+            raise InputError(
+                f"stage '{stage.name}', source '{name}': {recipe.source} does not exist; name a file or folder of samples"
+            )
 
 
 def open_mixture(stage: StageRecipe, seed: int) -> Mixture:
     """All sources of a stage in their shares."""
     own = stream_seed(seed, stage.name, stage.seed)
-    sources = {name: open_source(name, recipe, own) for name, recipe in stage.mixture.items()}
+    sources = {}
+    for name, recipe in stage.mixture.items():
+        try:
+            sources[name] = open_source(name, recipe, own)
+        except InputError as error:
+            raise InputError(f"stage '{stage.name}', source '{name}': {error}") from error
     weights = {name: recipe.weight for name, recipe in stage.mixture.items()}
     return Mixture(sources, weights, own, stage.rows if stage.order == "even" else None)
 
 
 class _Steps(IterableDataset):
-    """Step after step, {shard: (row, state of its stream behind that row, samples refused so far)}.
+    """Step after step, {shard: (row, state of its stream behind that row, samples refused on the way to it)}.
 
-    A loader worker serves every `workers`-th shard; the rows of a shard do not depend on who makes them.
+    A loader worker serves every `workers`-th shard; the rows of a shard do not depend on who makes them. A user's mistake is
+    handed over as it is: torch would hide its sentence in the worker's traceback.
     """
 
     def __init__(self, streams: dict[int, RowStream]) -> None:
         self.streams = streams
 
-    def __iter__(self) -> Iterator[dict[int, tuple[list[Document], dict[str, Any], list[str]]]]:
+    def __iter__(self) -> Iterator[dict[int, tuple[list[Document], dict[str, Any], list[str]]] | InputError]:
         worker = get_worker_info()
         first, stride = (worker.id, worker.num_workers) if worker else (0, 1)
         mine = list(self.streams.items())[first::stride]
         while True:
-            yield {shard: (stream.row(), stream.state(), list(stream.refused)) for shard, stream in mine}
+            try:
+                yield {shard: (stream.row(), stream.state(), _taken(stream.refused)) for shard, stream in mine}
+            except InputError as error:
+                yield error
+
+
+def _taken(names: list[str]) -> list[str]:
+    """All of `names`, which is empty then."""
+    taken = list(names)
+    names.clear()
+    return taken
 
 
 class Feed:
@@ -93,7 +124,7 @@ class Feed:
             for shard in range(world.rank, stage.rows, world.size)
         }
         self.states = {shard: stream.state() for shard, stream in self.streams.items()}
-        self.left_out: dict[int, list[str]] = {}
+        self.left_out: list[str] = []  # samples that no row could hold, by name, met on the way to the last rows
         self.steps: Iterator[dict] | None = None
 
     def _rows(self) -> list[list[Document]]:
@@ -103,9 +134,12 @@ class Feed:
             self.steps = iter(DataLoader(_Steps(self.streams), batch_size=None, num_workers=workers))
         made: dict[int, tuple] = {}
         for _ in range(max(1, workers)):
-            made.update(next(self.steps))
+            rows = next(self.steps)
+            if isinstance(rows, InputError):
+                raise InputError(f"stage '{self.stage.name}': {rows}")
+            made.update(rows)
         self.states = {shard: made[shard][1] for shard in self.streams}
-        self.left_out = {shard: made[shard][2] for shard in self.streams}
+        self.left_out = [name for shard in self.streams for name in made[shard][2]]
         return [made[shard][0] for shard in self.streams]
 
     def batches(self) -> list[PackedBatch]:
@@ -143,9 +177,9 @@ class Feed:
         return sum(state["samples"] for state in self.states.values())
 
     @property
-    def refused(self) -> list[str]:
-        """Samples that no row could hold, by name."""
-        return [name for names in self.left_out.values() for name in names]
+    def refused(self) -> int:
+        """How many samples no row could hold, since the stage began."""
+        return sum(state.get("left_out", 0) for state in self.states.values())
 
     def shares(self, states: Sequence[dict[str, Any]]) -> list[Share]:
         """Asked and reached shares of the mixture's sources, from the states of all processes."""

@@ -27,11 +27,19 @@ class SoftNumbers:
         self.place = torch.full((vocabulary,), -1)
         self.place[self.ids] = torch.arange(len(ids))
 
+    def to(self, device: torch.device) -> SoftNumbers:
+        """The same, its tables on `device`: before the first step, since a step waits for no copy."""
+        self.ids, self.weights, self.place = (t.to(device) for t in (self.ids, self.weights, self.place))
+        return self
+
     def rows(self, targets_S: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Which targets are numbers (indices [M]), the ids of all numbers [101], and the softened targets [M, 101]."""
-        place = self.place.to(targets_S.device)[targets_S]
-        numbers = (place >= 0).nonzero()[:, 0]
-        return numbers, self.ids.to(targets_S.device), self.weights.to(targets_S.device)[place[numbers]]
+        """Which targets are numbers (bool [S]), the ids of all numbers [101], and the softened targets [S, 101].
+
+        Rows of other targets are zero. How many are numbers is never asked: the host would wait for the answer.
+        """
+        place_S = self.place[targets_S]
+        numbers_S = place_S >= 0
+        return numbers_S, self.ids, self.weights[place_S.clamp(min=0)] * numbers_S[:, None]
 
 
 SoftRows = tuple[Tensor, Tensor, Tensor]
@@ -42,8 +50,8 @@ def _forward(logits_SW: Tensor, targets_S: Tensor, soft: SoftRows | None) -> tup
     logs_SW = torch.log_softmax(logits_SW, dim=-1, dtype=torch.float32)
     losses_S = -logs_SW.gather(1, targets_S[:, None])[:, 0]
     if soft is not None:
-        rows, ids, weights = soft
-        losses_S[rows] = -(logs_SW[rows[:, None], ids[None, :]] * weights).sum(1)
+        numbers_S, ids, weights = soft
+        losses_S = torch.where(numbers_S, -(logs_SW[:, ids] * weights).sum(1), losses_S)
     return losses_S, logs_SW
 
 
@@ -52,9 +60,9 @@ def _backward(softmax_SW: Tensor, targets_S: Tensor, soft: SoftRows | None, grad
     gradient = softmax_SW.mul_(gradient_S[:, None])
     back_S = -gradient_S
     if soft is not None:
-        rows, ids, weights = soft
-        back_S = back_S.index_fill(0, rows, 0.0)
-        gradient[rows[:, None], ids[None, :]] -= weights * gradient_S[rows, None]
+        numbers_S, ids, weights = soft
+        back_S = back_S.masked_fill(numbers_S, 0.0)
+        gradient[:, ids] -= weights * gradient_S[:, None]
     return gradient.scatter_add_(1, targets_S[:, None], back_S[:, None])
 
 

@@ -9,7 +9,10 @@ import time
 from pathlib import Path
 from typing import Any
 
+import torch
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from varco_vision.train.state import write_text
 
 
 class StageLog:
@@ -22,7 +25,7 @@ class StageLog:
         directory.mkdir(parents=True, exist_ok=True)
         self.path = directory / "metrics.jsonl"
         kept = [r for r in read(self.path) if r["step"] < first_step]
-        self.path.write_text("".join(json.dumps(r) + "\n" for r in kept), encoding="utf-8")
+        write_text(self.path, "".join(json.dumps(r) + "\n" for r in kept))
         self.file = self.path.open("a", encoding="utf-8")
         self.board = _board(directory)
         self.progress = Progress(
@@ -90,12 +93,14 @@ def _flat(record: dict[str, Any], prefix: str = "") -> list[tuple[str, float]]:
     for key, value in record.items():
         if isinstance(value, dict):
             pairs += _flat(value, f"{prefix}{key}/")
-        else:
+        elif not isinstance(value, list):  # names have no curve
             pairs.append((f"{prefix}{key}", value))
     return pairs
 
 
-def peak_memory() -> int:
-    """Most memory, in bytes, that this process has held so far."""
+def peak_memory(device: torch.device | None = None) -> int:
+    """Most memory, in bytes, that this process has held so far: of the GPU, where `device` is one."""
+    if device is not None and device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit

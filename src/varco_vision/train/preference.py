@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,16 @@ class PreferenceTask(AnswerTask):
         self.weights = (1.0, self.stage.sft_weight)
         self.reference: dict[str, float] = {}  # by key of the answer
 
+    def batches(self, step: int) -> list[PackedBatch]:
+        return [self.with_reference(batch) for batch in super().batches(step)]
+
+    def with_reference(self, batch: PackedBatch) -> PackedBatch:
+        """The batch with what the reference gave for its answers, brought to the device before the step begins."""
+        if self.stage.reference_free:
+            return batch
+        values = torch.tensor([self.reference[key] for key in batch.keys], dtype=torch.float32)
+        return replace(batch, reference_B=values.to(batch.sequence_S.device, non_blocking=True))
+
     def counts(self, batch: PackedBatch) -> list[float]:
         chosen = (batch.sequence_S % 2 == 0).sum()
         return [len(batch.samples) / 2, float(chosen)]
@@ -47,11 +58,13 @@ class PreferenceTask(AnswerTask):
 
     def sums(self, batch: PackedBatch) -> tuple[Tensor, dict[str, tuple[Any, Any]]]:
         losses_S, plain_S = self.forward(batch, self.soft if self.stage.sft_weight else None, plain=True)
+        self.keep(batch, plain_S)
         answers = len(batch.samples)
         policy_B = sum_by_answer(plain_S, batch.sequence_S, answers)
         reference_B = torch.zeros_like(policy_B)
         if not self.stage.reference_free:
-            reference_B = torch.tensor([self.reference[key] for key in batch.keys], device=policy_B.device)
+            assert batch.reference_B is not None, "the batch did not come through `with_reference`"
+            reference_B = batch.reference_B
         if self.stage.length_normalised:
             tokens_B = -sum_by_answer(torch.ones_like(plain_S), batch.sequence_S, answers)
             policy_B, reference_B = policy_B / tokens_B, reference_B / tokens_B
@@ -87,9 +100,7 @@ def told(
         if not stage.reference_free:
             values[f"{name}_change"] = (((policy_B - reference_B) * by_answer)[place::2], tokens_P)
     details = {name: (sums_P.sum(), counts_P.sum()) for name, (sums_P, counts_P) in values.items()}
-    tasks = batch.tasks[0::2]
-    kinds = sorted(set(tasks))
-    place_P = torch.tensor([kinds.index(task) for task in tasks], device=policy_B.device)
+    kinds, place_P = batch.kinds, batch.kinds_B[0::2]
     for name in ("accuracy", "margin", "chosen_change"):
         if name in values:
             sums, counts = (torch.zeros(len(kinds), device=v.device).index_add_(0, place_P, v) for v in values[name])

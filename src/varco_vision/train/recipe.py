@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import math
 import types
 import typing
 from dataclasses import dataclass, field
@@ -18,6 +19,17 @@ from varco_vision.model.compose import LanguageSize, TowerSize, pinpoints
 from varco_vision.model.freeze import PARTS
 
 Kind = Literal["tower", "language", "sft", "preference"]
+
+# The least value of numbers of a stage; `ABOVE_ZERO` must not be zero either.
+LEAST = {
+    **dict.fromkeys(
+        ("steps", "rows", "micro_rows", "max_tokens", "max_views", "lookahead", "max_tiles", "checkpoint_every", "keep_checkpoints"), 1
+    ),
+    **dict.fromkeys(("logit_chunk",), 1),
+    **dict.fromkeys(("stage", "workers", "learning_rate", "warmup", "final_rate", "weight_decay", "soft_numbers", "sft_weight", "margin"), 0),
+}  # fmt: skip
+ABOVE_ZERO = ("clip", "beta", "box_start_weight")
+TAKEN = ("tokenizer", "backbones", "features")  # folders of a run that are no stage's
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,7 +67,8 @@ class ModelRecipe:
 
     `vision`/`text` say what stage 0 builds. `tower_from`/`language_from` name existing backbones instead; then `vision`/`text`
     may state their shapes, for `estimate`, which downloads nothing. `feature_layer`: which hidden state of the tower the
-    projector sees, counted from the end (-1 the last); layers behind it are removed.
+    projector sees, counted from the end (-1 the last); layers behind it are removed. `merges`, `syllables`: the tokenizer of a
+    language model made here has at most that many pieces of words, and so many of the commonest Hangul syllables whole.
     """
 
     tile: int
@@ -68,6 +81,7 @@ class ModelRecipe:
     tower_from: str | None = None
     language_from: str | None = None
     merges: int = 4000
+    syllables: int = 0
     feature_layer: int = -1
 
     def __post_init__(self) -> None:
@@ -75,6 +89,8 @@ class ModelRecipe:
             raise InputError("model needs 'vision' (build a tower) or 'tower_from' (use one)")
         if self.text is None and self.language_from is None:
             raise InputError("model needs 'text' (build a language model) or 'language_from' (use one)")
+        if not 0 <= self.syllables <= 2350:
+            raise InputError(f"model.syllables: 0 to 2350 (KS X 1001), found {self.syllables}")
         if self.feature_layer >= 0:
             raise InputError(
                 f"model.feature_layer counts from the end: -1 or less is needed, found {self.feature_layer}"
@@ -183,10 +199,11 @@ class StageRecipe:
 
     def __post_init__(self) -> None:
         where = f"stage '{self.name}'"
-        if self.steps < 1 or self.rows < 1 or self.micro_rows < 1:
-            raise InputError(f"{where}: steps, rows and micro_rows must be at least 1")
-        if self.box_start_weight <= 0:
-            raise InputError(f"{where}: box_start_weight must be above 0, found {self.box_start_weight}")
+        if not self.name or self.name.startswith(".") or "/" in self.name or "\\" in self.name or self.name in TAKEN:
+            raise InputError(
+                f"{where}: its name is the name of its folder; letters without '/' are needed, and not {' or '.join(TAKEN)}"
+            )
+        self._check_numbers(where)
         self._check_weights(where)
         unknown = (set(self.trainable) | set(self.learning_rates)) - set(PARTS)
         if unknown:
@@ -198,10 +215,25 @@ class StageRecipe:
         if self.kind != "tower" and not self.mixture:
             raise InputError(f"{where}: 'mixture' is empty; name at least one source")
 
+    def _check_numbers(self, where: str) -> None:
+        for name, least in LEAST.items():
+            value = getattr(self, name)
+            if value is not None and not least <= value < math.inf:
+                raise InputError(f"{where}: {name} must be at least {least}, found {value}")
+        rates = {f"learning_rates.{part}": rate for part, rate in self.learning_rates.items()}
+        if wrong := {name: rate for name, rate in rates.items() if not 0 <= rate < math.inf}:
+            raise InputError(f"{where}: {' and '.join(wrong)} must be at least 0, found {list(wrong.values())}")
+        weights = {f"mixture.{name}.weight": source.weight for name, source in self.mixture.items()}
+        for name, value in {**{n: getattr(self, n) for n in ABOVE_ZERO}, **weights}.items():
+            if not 0 < value < math.inf:
+                raise InputError(f"{where}: {name} must be above 0, found {value}")
+        if not all(0 <= beta < 1 for beta in self.betas):
+            raise InputError(f"{where}: betas must be at least 0 and below 1, found {list(self.betas)}")
+
     def _check_weights(self, where: str) -> None:
         if unknown := sorted(set(self.task_weights) - set(TASKS)):
             raise InputError(f"{where}: task_weights names {unknown}; the tasks are {', '.join(TASKS)}")
-        if wrong := {t: v for t, v in self.task_weights.items() if not v >= 0}:
+        if wrong := {t: v for t, v in self.task_weights.items() if not 0 <= v < math.inf}:
             raise InputError(f"{where}: task_weights must be at least 0, found {wrong}")
 
     def _check_adapters(self, where: str) -> None:
@@ -221,8 +253,6 @@ class StageRecipe:
         moving = set(self.trainable) | set(self.lora)
         if self.cache_features and "tower" in moving:
             raise InputError(f"{where}: cache_features needs a tower that does not train")
-        if self.logit_chunk < 1 or self.margin < 0:
-            raise InputError(f"{where}: logit_chunk must be at least 1 and margin not negative")
         if self.reference_free and self.reference_cache:
             raise InputError(f"{where}: reference_free uses no reference; leave reference_cache out")
         if self.shard and self.kind not in ("sft", "preference"):
@@ -243,6 +273,8 @@ class Recipe:
 
     def __post_init__(self) -> None:
         names = [stage.name for stage in self.stages]
+        if not names:
+            raise InputError(f"recipe '{self.name}' has no stage; 'stages' needs at least one")
         if len(set(names)) != len(names):
             raise InputError(f"stage names must differ, found {names}")
         if [s.stage for s in self.stages] != sorted(s.stage for s in self.stages):
@@ -289,6 +321,28 @@ def to_dict(recipe: Recipe) -> dict[str, Any]:
         return [plain(v) for v in value] if isinstance(value, (list, tuple)) else value
 
     return plain(dataclasses.asdict(recipe))
+
+
+def difference(saved: Recipe, given: Recipe) -> str:
+    """The first key in which two recipes differ, with both values: "stages.basic.rows (2, and 4 is given)"; "" for equal ones."""
+
+    def first(a: Any, b: Any, path: str) -> str:
+        if isinstance(a, dict) and isinstance(b, dict):
+            both = (first(a.get(key), b.get(key), f"{path}.{key}") for key in (*a, *(k for k in b if k not in a)))
+            return next(filter(None, both), "")
+        return "" if a == b else f"{path[1:]} ({_short(a)}, and {_short(b)} is given)"
+
+    def named(recipe: Recipe) -> dict[str, Any]:
+        plain = to_dict(recipe)
+        return {**plain, "stages": {stage["name"]: stage for stage in plain["stages"]}}
+
+    return first(named(saved), named(given), "")
+
+
+def _short(value: Any) -> str:
+    """At most 40 characters of a value."""
+    text = "nothing" if value is None else str(value)
+    return text if len(text) <= 40 else f"{text[:37]}..."
 
 
 def _override(content: dict[str, Any], override: str) -> None:

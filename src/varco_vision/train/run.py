@@ -29,7 +29,8 @@ from transformers import (
     SiglipVisionModel,
 )
 
-from varco_vision.data.pack import answers
+from varco_vision.data.disk import require_writable
+from varco_vision.data.pack import answers, opened
 from varco_vision.data.sample import Sample
 from varco_vision.errors import InputError
 from varco_vision.geometry import AnyResConfig, plan_sample
@@ -41,12 +42,13 @@ from varco_vision.model.initialise import exchange_tower
 from varco_vision.model.packed import use_shared_prefix
 from varco_vision.model.tokenizer import build_tokenizer
 from varco_vision.model.vision import normalise
-from varco_vision.pictures import load, views
+from varco_vision.pictures import views
 from varco_vision.synth.dense import DenseConfig, dense_batch
+from varco_vision.synth.lexicon import syllables
 from varco_vision.train import state
-from varco_vision.train.feed import Feed, open_mixture, stream_seed
+from varco_vision.train.feed import Feed, open_mixture, require_files, stream_seed
 from varco_vision.train.parallel import World
-from varco_vision.train.recipe import Recipe, StageRecipe, read, to_dict
+from varco_vision.train.recipe import Recipe, StageRecipe, difference, read, to_dict
 from varco_vision.train.setup import check_shape, prepare
 from varco_vision.train.stage import StageResult, train_stage
 from varco_vision.train.tasks import AnswerTask
@@ -89,29 +91,53 @@ class Run:
             raise InputError(
                 f"no stage {first}-{last} in recipe '{self.recipe.name}'; it has {', '.join(map(str, numbers))}"
             )
+        for stage in chosen:
+            if not self._kept(stage):
+                require_files(stage)
         self._prepare()
         results = []
         for stage in chosen:
-            results.append(self._finished(stage) or self._run(stage))
+            try:
+                results.append(self._finished(stage) or self._run(stage))
+            except BaseException as error:  # torch's checkpoints raise what is no Exception
+                if state.is_full(error):
+                    raise InputError(self._full(stage)) from error
+                raise
         return results
+
+    def _full(self, stage: StageRecipe) -> str:
+        """What to tell when the disk became full in a stage."""
+        kept = state.complete(self.out / stage.name)
+        goes_on = f"its step {int(kept[-1].name.removeprefix(state.PREFIX))}" if kept else "its beginning"
+        return (
+            f"the disk of {self.out} is full, in stage '{stage.name}'; nothing that was complete is lost: make room and "
+            f"add --resume, which goes on from {goes_on}"
+        )
 
     def _prepare(self) -> None:
         if self.world.leads:
-            self.out.mkdir(parents=True, exist_ok=True)
+            require_writable(self.out)
             text = yaml.safe_dump(to_dict(self.recipe), allow_unicode=True, sort_keys=False)
             saved = self.out / "recipe.yaml"
             if self.resume and saved.exists() and read(saved) != self.recipe:
+                where = difference(read(saved), self.recipe) or "the order of its stages"
                 raise InputError(
-                    f"{saved} differs from the recipe given; resume with the same one, or choose another --out"
+                    f"{saved} differs from the recipe given, in {where}; resume with the same one, or choose another --out"
                 )
-            saved.write_text(text, encoding="utf-8")
+            state.write_text(saved, text)
         self.world.barrier()
+
+    def _kept(self, stage: StageRecipe) -> bool:
+        """Is the stage finished, and kept as it is?"""
+        return self.resume and (self.out / stage.name / "result.json").exists()
 
     def _finished(self, stage: StageRecipe) -> StageResult | None:
         path = self.out / stage.name / "result.json"
-        if not (self.resume and path.exists()):
+        if not self._kept(stage):
             return None
         self.say(f"stage {stage.stage} '{stage.name}' is finished, kept")
+        if self.world.leads:
+            state.clear(self.out / stage.name)  # there are checkpoints if a kill came behind the result
         if stage.kind in ("sft", "preference"):
             self._call_after(self._previous(stage))
             self._call_after(stage)
@@ -127,7 +153,10 @@ class Run:
             state.clear(self.out / stage.name)
         self.world.barrier()
         if result.refused:
-            self.say(f"  {result.refused} samples did not fit a row of {stage.max_tokens} tokens and were left out")
+            self.say(
+                f"  {result.refused} samples did not fit a row of {stage.max_tokens} tokens and were left out; they are named as "
+                f"'left_out' in {self.out / stage.name / 'metrics.jsonl'}"
+            )
         return result
 
     def _tower(self, stage: StageRecipe) -> StageResult:
@@ -193,6 +222,7 @@ class Run:
         loaded = setup.finished(directory / "adapter")
         if self.world.leads:
             record = {"recipe": to_dict(self.recipe), "stages": [*self._history(stage), result.to_dict()]}
+            state.require_space(directory, state.size(list(loaded.model.parameters())), "the finished model")
             checkpoint.save(loaded, directory / "model", record)
         self.world.barrier()
         self._call_after(stage, None if stage.shard else loaded)
@@ -274,7 +304,11 @@ class Run:
         """The tokenizer of a language model made here, built once from the texts of all stages."""
         directory = self.out / "tokenizer"
         if self.world.leads and not (self.resume and (directory / "tokenizer_config.json").exists()):
-            build_tokenizer(self._corpus(), self.recipe.model.merges).save_pretrained(directory)
+            model = self.recipe.model
+            whole = syllables(model.syllables) if model.syllables else ()
+            state.write_directory(
+                directory, build_tokenizer(self._corpus(), model.merges, syllables=whole).save_pretrained
+            )
         self.world.barrier()
         return AutoTokenizer.from_pretrained(directory)
 
@@ -303,7 +337,8 @@ class Run:
             own = self.recipe.model.tower_from is None
             model = compose(tower, language, tokenizer, self._anyres(), seed, self._examples(), centre=own)
             loaded = Loaded(model, tokenizer, self._anyres(), TOWER_MEAN, TOWER_STD)
-            checkpoint.save(loaded, directory, {"recipe": to_dict(self.recipe), "stages": []})
+            record = {"recipe": to_dict(self.recipe), "stages": []}
+            state.write_directory(directory, lambda draft: checkpoint.save(loaded, draft, record))
         self.world.barrier()
 
     def _examples(self) -> torch.Tensor:
@@ -321,8 +356,11 @@ class Run:
         stage = next(s for s in self.recipe.stages if s.kind in ("sft", "preference"))
         source, found = open_mixture(stage, self.recipe.seed), []
         for index in range(10 * count):
-            for image in source.group(index)[0].images:
-                picture = load(image)
+            try:
+                pictures = opened(source.group(index)[0])
+            except InputError as error:
+                raise InputError(f"stage '{stage.name}': {error}") from error
+            for picture in pictures:
                 plan = plan_sample([picture.size], self._anyres(), single=True)[0]
                 found.append(views(picture, plan, self._anyres(), (127, 127, 127)))
             if len(found) >= count:
@@ -337,13 +375,15 @@ class Run:
             return _cut(model, self.recipe.model.feature_layer) if kind == "tower" else model
         first = next(k for k, s in enumerate(self.recipe.stages) if s.kind in ("sft", "preference"))
         stage = next((s for s in reversed(self.recipe.stages[:first]) if s.kind == kind), None)
-        if stage is None or not (self.out / stage.name / kind / "config.json").exists():
+        if stage is None or not (self.out / stage.name / "result.json").exists():
             raise InputError(
                 f"no {kind} backbone in {self.out}: run stage 0 first (--stages 0-4), or set model.{kind}_from"
             )
         return own.from_pretrained(self.out / stage.name / kind, dtype=torch.float32)
 
     def _fetch(self, kind: str, given: str, loader: Any) -> Any:
+        if (Path(given).is_absolute() or given.startswith(".")) and not Path(given).is_dir():
+            raise InputError(f"model.{kind}_from: there is no folder {given}")
         try:
             model = loader.from_pretrained(given, dtype=torch.float32)
         except (OSError, ValueError) as error:

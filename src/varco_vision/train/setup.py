@@ -149,6 +149,7 @@ def reference(
                 with autocast(precision(stage, world.device), world.device):
                     store.add(task.measure(task.store.fill(batch) if task.store else batch))
     store.close()
+    shard.reshard(task.forward)
     world.barrier()
     if world.leads:
         directory.mkdir(parents=True, exist_ok=True)

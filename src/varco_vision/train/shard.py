@@ -7,7 +7,7 @@ gradient and optimizer state, gathers a block when it runs and sums gradients in
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
@@ -59,25 +59,46 @@ def prepare(forward: PackedForward, stage: StageRecipe, world: World, dtype: tor
                 "equally many, so make rows a multiple of the processes"
             )
         if world.size > 1:
-            shard(forward, init_device_mesh(world.device.type, (world.size,)), dtype)
+            mesh = init_device_mesh(world.device.type, (world.size,))
+            shard(forward, mesh, dtype, kept_whole(forward.model, stage))
 
 
-def shard(forward: PackedForward, mesh: DeviceMesh, dtype: torch.dtype) -> None:
+def kept_whole(model: nn.Module, stage: StageRecipe) -> list[nn.Module]:
+    """Frozen encoders whose features are kept: one process encodes a view without the others, so each has all their weights."""
+    if not stage.cache_features:
+        return []
+    projector = model.model.multi_modal_projector
+    trains = any(p.requires_grad for p in projector.parameters())
+    return [model.model.vision_tower, *([] if trains else [projector])]
+
+
+def shard(forward: PackedForward, mesh: DeviceMesh, dtype: torch.dtype, whole: Sequence[nn.Module] = ()) -> None:
     """FSDP2 over `mesh`: one group a block, the rest in a root group. Gradients are summed, since losses already share one
-    divisor.
+    divisor. The modules in `whole` are not sharded.
     """
     policy = MixedPrecisionPolicy(
         param_dtype=None if dtype == torch.float32 else dtype, reduce_dtype=torch.float32, output_dtype=torch.float32
     )
     inner = MixedPrecisionPolicy(param_dtype=policy.param_dtype, reduce_dtype=torch.float32)
+    inside = {id(module) for part in whole for module in part.modules()}
     for block in blocks(forward.model):
-        fully_shard(block, mesh=mesh, mp_policy=inner)
-    fully_shard(forward, mesh=mesh, mp_policy=policy)
+        if id(block) not in inside:
+            fully_shard(block, mesh=mesh, mp_policy=inner)
+    fully_shard(forward, mesh=mesh, mp_policy=policy, ignored_params={p for part in whole for p in part.parameters()})
     for module in forward.modules():
         if isinstance(module, FSDPModule):
             module.set_gradient_divide_factor(1.0)
             module.set_force_sum_reduction_for_comms(True)  # gloo knows no sum with a factor
     forward.always = True
+
+
+def reshard(forward: PackedForward) -> None:
+    """Free what a forward without a backward left gathered. An optimizer made before that would hold the gathered weights,
+    which nothing updates.
+    """
+    for module in forward.modules():
+        if isinstance(module, FSDPModule):
+            module.reshard()
 
 
 def _recompute(block: nn.Module, selective: bool) -> None:
@@ -138,12 +159,15 @@ class ShardedCheckpoints:
             state.require_space(self.directory, int(need))
             state.begin(self.directory, step)
         self.world.barrier()
-        draft = self.directory / f".{state.PREFIX}{step:08d}.writing"
+        draft = state.drafted(self.directory, step)
         if self.world.size > 1:
             future = dcp.async_save(content, checkpoint_id=str(draft / SHARDS), process_group=self.group)
         else:
             future = Future()
-            future.set_result(dcp.save(content, checkpoint_id=str(draft / SHARDS)))
+            try:
+                future.set_result(dcp.save(content, checkpoint_id=str(draft / SHARDS)))
+            except BaseException as error:  # told by `finish`, as if it had been written in the background
+                future.set_exception(error)
 
         def close() -> None:
             if self.world.leads:
@@ -157,7 +181,12 @@ class ShardedCheckpoints:
             return
         future, close = self.pending
         self.pending = None
-        future.result()
+        try:
+            future.result()
+        except BaseException:  # torch tells every process that one of them could not write
+            if self.world.leads:
+                state.sweep(self.directory)
+            raise
         self.world.barrier()
         close()
         self.world.barrier()

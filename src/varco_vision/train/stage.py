@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -18,8 +19,10 @@ from varco_vision.train.optimizer import make_optimizer
 from varco_vision.train.parallel import World
 from varco_vision.train.recipe import StageRecipe
 from varco_vision.train.shard import ShardedCheckpoints
-from varco_vision.train.step import StepResult, precision, run_step
+from varco_vision.train.step import NON_FINITE, NonFiniteLoss, StepResult, precision, run_step
 
+WAITING = 0.05  # part of the time that may go by waiting for rows before that is said
+EARLY = 20  # steps after which it is said for the first time
 FALLEN = 0.02  # nats a token by which chosen answers may fall before a stage says so
 
 
@@ -66,26 +69,37 @@ def train_stage(
     dtype = precision(stage, world.device)
     optimizer = make_optimizer(task.named_parameters(), stage, task.part_of)
     keeper = _Keeper(task, optimizer, stage, directory, world)
+    if world.leads:
+        (state.sweep if resume else state.clear)(directory)
+        (directory / NON_FINITE).unlink(missing_ok=True)
+    world.barrier()
     done, seconds = keeper.resume() if resume else (0, 0.0)
-    if not resume and world.leads:
-        state.clear(directory)
     log = metrics.StageLog(directory, f"{stage.stage} {stage.name}", stage.steps, done, show) if world.leads else None
     began = time.monotonic()
+    early = _EarlyWord(stage, world, say) if hasattr(task, "feed") else None
     try:
         for step in range(done, stage.steps):
             tick = time.monotonic()
             result = run_step(task, stage, step, optimizer, world, dtype)
+            spent = time.monotonic() - tick
             if log:
-                log.step(step, record_of(result, time.monotonic() - tick, world))
+                log.step(step, record_of(result, spent, world))
+            if early:
+                early.step(result.waited, spent)
             if (step + 1) % stage.checkpoint_every == 0 and step + 1 < stage.steps:
                 if log:
                     log.flush()
                 keeper.write(step + 1, seconds + time.monotonic() - began)
         keeper.finish()
+    except NonFiniteLoss as error:
+        if world.leads:
+            told = {"step": step, "culprits": error.culprits, "samples": error.samples}
+            state.write_json(directory / NON_FINITE, told)
+        raise
     finally:
         if log:
             log.close()
-    totals = world.sum(torch.tensor([task.samples, len(task.refused)], device=world.device)).tolist()
+    totals = world.sum(torch.tensor([task.samples, task.refused], device=world.device)).tolist()
     world.barrier()
     records = metrics.read(directory / "metrics.jsonl")
     result = _result(stage, parts, records, totals, seconds + time.monotonic() - began, dtype)
@@ -96,11 +110,45 @@ def train_stage(
             say(f"  groups of each source: {shares_text(found)}")
     for line in preference_text(result.preference):
         say(f"  {line}")
-    if hasattr(task, "feed") and result.waited > 0.05:
-        say(
-            f"  {100 * result.waited:.0f} % of the time went by waiting for rows; more 'workers' in the recipe would help"
-        )
+    if hasattr(task, "feed") and stage.steps >= EARLY and result.waited > WAITING:
+        say(f"  {waiting_text(result.waited, stage, world)}")
     return result
+
+
+class _EarlyWord:
+    """Says once, after the first steps, that the step waits for rows: at the end of a long stage it would be too late."""
+
+    def __init__(self, stage: StageRecipe, world: World, say: Callable[[str], None]) -> None:
+        self.stage, self.world, self.say = stage, world, say
+        self.steps, self.waited, self.seconds = 0, 0.0, 0.0
+
+    def step(self, waited: float, seconds: float) -> None:
+        self.steps += 1
+        if self.steps <= 2 or self.steps > EARLY:  # loaders and caches start in the first steps
+            return
+        self.waited, self.seconds = self.waited + waited, self.seconds + seconds
+        if self.steps == EARLY and self.stage.steps > 2 * EARLY and self.waited > WAITING * self.seconds:
+            self.say(f"  {waiting_text(self.waited / self.seconds, self.stage, self.world)}")
+
+
+def waiting_text(part: float, stage: StageRecipe, world: World, cores: int | None = None) -> str:
+    """That `part` of the time went by waiting for rows, and what to change. `cores`: of this machine, which are counted."""
+    cores = cores or usable_cores()
+    processes = int(os.environ.get("LOCAL_WORLD_SIZE", world.size))
+    rows = -(-stage.rows // world.size)
+    used = min(stage.workers, rows)
+    found = f"{100 * part:.0f} % of the time went by waiting for rows"
+    if used == rows and used:
+        return f"{found}, although each of the {rows} rows a process has a loader of its own: raise 'rows', or store smaller pictures"
+    if cores // processes <= used + 1:
+        return f"{found}, and no core is free for a loader (this run may use {cores}): give it more cores, or store smaller pictures"
+    wanted = min(rows, 2 * used or 1, cores // processes - 1)
+    return f"{found}: set 'workers' of stage '{stage.name}' to {wanted} (it is {stage.workers}, and this run may use {cores} cores)"
+
+
+def usable_cores() -> int:
+    """Cores that this process may use: of those that it is bound to, where the system tells."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 class _Keeper:
@@ -162,13 +210,13 @@ def record_of(result: StepResult, seconds: float, world: World) -> dict[str, Any
         record["per_second"] = {name: round(load[name] / seconds, 1) for name in names}
         record["filled"] = round((load["text"] + load["picture"]) / load["room"], 4)
         record["teraflops"] = round(load["flops"] / seconds / 1e12 / world.size, 4)
+    record["memory_gib"] = round(result.memory / 2**30, 2)
+    if result.left_out:
+        record["left_out"] = result.left_out
     if world.device.type == "cuda":
-        record["memory_gib"] = round(torch.cuda.max_memory_allocated(world.device) / 2**30, 2)
         most = peak(torch.cuda.get_device_name(world.device))
         if load and most:
             record["utilisation"] = round(load["flops"] / seconds / world.size / most, 4)
-    else:
-        record["memory_gib"] = round(metrics.peak_memory() / 2**30, 2)
     return record
 
 

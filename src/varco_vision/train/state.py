@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -23,19 +25,28 @@ def write(directory: Path, step: int, tensors: dict[str, Any], plain: dict[str, 
     """
     require_space(directory, size(tensors))
     draft = begin(directory, step)
-    with (draft / "tensors.pt").open("wb") as file:
-        torch.save(tensors, file)
-        file.flush()
-        os.fsync(file.fileno())
-    return finish(draft, step, plain, keep)
+    try:
+        with (draft / "tensors.pt").open("wb") as file:
+            torch.save(tensors, file)
+            file.flush()
+            os.fsync(file.fileno())
+        return finish(draft, step, plain, keep)
+    except Exception:  # a full disk above all: what was written so far must not take the room of the next try
+        shutil.rmtree(draft, ignore_errors=True)
+        raise
 
 
 def begin(directory: Path, step: int) -> Path:
     """An empty directory for the files of a checkpoint, under a name that nothing reads."""
-    draft = directory / f".{PREFIX}{step:08d}.writing"
+    draft = drafted(directory, step)
     shutil.rmtree(draft, ignore_errors=True)
     draft.mkdir(parents=True)
     return draft
+
+
+def drafted(directory: Path, step: int) -> Path:
+    """Where a checkpoint is written before it has its name."""
+    return directory / f".{PREFIX}{step:08d}.writing"
 
 
 def finish(draft: Path, step: int, plain: dict[str, Any], keep: int) -> Path:
@@ -46,10 +57,10 @@ def finish(draft: Path, step: int, plain: dict[str, Any], keep: int) -> Path:
         json.dump({**plain, "step": step}, file)
         file.flush()
         os.fsync(file.fileno())
-    shutil.rmtree(final, ignore_errors=True)
+    _remove(final)
     draft.rename(final)
     for old in complete(directory)[:-keep]:
-        shutil.rmtree(old, ignore_errors=True)
+        _remove(old)
     return final
 
 
@@ -75,26 +86,75 @@ def newest_plain(directory: Path) -> tuple[Path, dict[str, Any]] | None:
 
 
 def clear(directory: Path) -> None:
-    """Remove the checkpoints of a finished stage."""
-    for path in [*complete(directory), *directory.glob(f".{PREFIX}*.writing")]:
+    """Remove the checkpoints of a finished stage, the newest last."""
+    for path in complete(directory):
+        _remove(path)
+    sweep(directory)
+
+
+def sweep(directory: Path) -> None:
+    """Remove what a kill left of checkpoints that were being written or removed."""
+    for path in directory.glob(f".{PREFIX}*.writing"):
         shutil.rmtree(path, ignore_errors=True)
+
+
+def _remove(path: Path) -> None:
+    """Take a checkpoint away: its name first, so that none that is half removed counts as complete."""
+    if path.exists():
+        gone = path.with_name(f".{path.name}.writing")
+        shutil.rmtree(gone, ignore_errors=True)
+        path.rename(gone)
+        shutil.rmtree(gone, ignore_errors=True)
 
 
 def write_json(path: Path, content: Any) -> None:
     """One JSON file, atomically."""
+    write_text(path, json.dumps(content, ensure_ascii=False, indent=1) + "\n")
+
+
+def write_text(path: Path, text: str) -> None:
+    """One text file, atomically."""
     draft = path.with_name(f".{path.name}.writing")
-    draft.write_text(json.dumps(content, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+    with draft.open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
     draft.replace(path)
 
 
-def require_space(directory: Path, need: int) -> None:
+def write_directory(path: Path, fill: Callable[[Path], object]) -> None:
+    """A directory that has its name once `fill` has written all of it."""
+    draft = path.with_name(f".{path.name}.writing")
+    shutil.rmtree(draft, ignore_errors=True)
+    draft.mkdir(parents=True)
+    try:
+        fill(draft)
+    except Exception:
+        shutil.rmtree(draft, ignore_errors=True)
+        raise
+    shutil.rmtree(path, ignore_errors=True)
+    draft.rename(path)
+
+
+def is_full(error: BaseException | None) -> bool:
+    """Does an error, or what caused it, say that the disk is full? Some libraries tell so in words only."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            return True
+        if any(os.strerror(code) in str(error) for code in (errno.ENOSPC, errno.EDQUOT)):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
+def require_space(directory: Path, need: int, what: str = "a checkpoint") -> None:
     """Raise `InputError` when the disk has no room for `need` bytes and a little more."""
     need = int(need * 1.1) + 1_000_000
     directory.mkdir(parents=True, exist_ok=True)
     free = shutil.disk_usage(directory).free
     if free < need:
         raise InputError(
-            f"{directory}: {free / 1e6:.0f} MB free on the disk, a checkpoint needs {need / 1e6:.0f} MB; make room and resume"
+            f"{directory}: {free / 1e6:.0f} MB free on the disk, {what} needs {need / 1e6:.0f} MB; make room and resume"
         )
 
 

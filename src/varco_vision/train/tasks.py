@@ -35,10 +35,11 @@ class AnswerTask:
         self.forward = PackedForward(model, mean, std, stage.logit_chunk)
         ids = number_ids(feed.tokenizer) if stage.soft_numbers else []
         rows = model.get_input_embeddings().weight.shape[0]
-        self.soft = SoftNumbers(ids, stage.soft_numbers, rows) if ids else None
+        self.soft = SoftNumbers(ids, stage.soft_numbers, rows).to(model.device) if ids else None
         self.openers = _opener_ids(feed.tokenizer) if stage.box_start_weight != 1.0 else []
         self.flops = FlopCount(model)
         self.store: FeatureStore | None = None
+        self._told: list[tuple[PackedBatch, Tensor]] = []  # of the step: every micro-batch with its token losses
 
     def named_parameters(self) -> list[tuple[str, nn.Parameter]]:
         return trained_parameters(self.model)
@@ -47,6 +48,7 @@ class AnswerTask:
         return part_of(name) if hasattr(self.model.model, "language_model") else "language"
 
     def batches(self, step: int) -> list[PackedBatch]:
+        self._told.clear()
         made = self.feed.batches()
         return [self.store.fill(batch) for batch in made] if self.store else made
 
@@ -58,15 +60,29 @@ class AnswerTask:
 
     def sums(self, batch: PackedBatch) -> tuple[Tensor, dict[str, tuple[Any, Any]]]:
         losses_S, _ = self.forward(batch, self.soft)
+        self.keep(batch, losses_S)
         details = _by_task(losses_S.detach(), batch)
         if self.openers:
             before_S = batch.input_ids_RL.flatten()[batch.sources_S]
-            opens_S = torch.isin(before_S, torch.tensor(self.openers, device=before_S.device))
+            opens_S = torch.stack([before_S == opener for opener in self.openers]).any(0)
             losses_S = losses_S * torch.where(opens_S, self.stage.box_start_weight, 1.0)
-        if self.stage.task_weights:
-            factors = [self.stage.task_weights.get(task, 1.0) for task in batch.tasks]
-            losses_S = losses_S * torch.tensor(factors, device=losses_S.device)[batch.sequence_S]
+        for task, weight in self.stage.task_weights.items():
+            if task in batch.tasks:
+                of_task_S = batch.kinds_B[batch.sequence_S] == batch.kinds.index(task)
+                losses_S = losses_S * torch.where(of_task_S, weight, 1.0)
         return losses_S.sum()[None], details
+
+    def keep(self, batch: PackedBatch, losses_S: Tensor) -> None:
+        """Keep the token losses until the next step, in case it must be said whose are not finite."""
+        self._told.append((batch, losses_S.detach()))
+
+    def culprits(self) -> list[str]:
+        """Names of the samples of the step with a loss that is not finite, each once."""
+        found: dict[str, None] = {}
+        for batch, losses_S in self._told:
+            places = batch.sequence_S[~torch.isfinite(losses_S)].unique().tolist()
+            found.update(dict.fromkeys(batch.samples[n] for n in places))
+        return list(found)
 
     def names(self, batch: PackedBatch) -> Sequence[str]:
         return batch.samples
@@ -88,8 +104,12 @@ class AnswerTask:
         return self.feed.samples
 
     @property
-    def refused(self) -> list[str]:
+    def refused(self) -> int:
         return self.feed.refused
+
+    def left_out(self) -> list[str]:
+        """Names of the samples that no row could hold, met on the way to the last batches."""
+        return self.feed.left_out
 
 
 def _opener_ids(tokenizer: PreTrainedTokenizerBase) -> list[int]:
@@ -119,8 +139,7 @@ def load_of(batch: PackedBatch, flops: FlopCount, max_tokens: int) -> dict[str, 
 
 def _by_task(losses_S: Tensor, batch: PackedBatch) -> dict[str, tuple[Any, Any]]:
     """(sum, count) of the token losses of each kind of task; values stay on the device until the step is over."""
-    names = sorted(set(batch.tasks))
-    place = torch.tensor([names.index(t) for t in batch.tasks], device=losses_S.device)[batch.sequence_S]
-    total = torch.zeros(len(names), device=losses_S.device).index_add_(0, place, losses_S.float())
-    count = torch.zeros_like(total).index_add_(0, place, torch.ones_like(losses_S, dtype=total.dtype))
-    return {f"loss_{name}": (total[n], count[n]) for n, name in enumerate(names)}
+    place_S = batch.kinds_B[batch.sequence_S]
+    total = torch.zeros(len(batch.kinds), device=losses_S.device).index_add_(0, place_S, losses_S.float())
+    count = torch.zeros_like(total).index_add_(0, place_S, torch.ones_like(losses_S, dtype=total.dtype))
+    return {f"loss_{name}": (total[n], count[n]) for n, name in enumerate(batch.kinds)}

@@ -125,5 +125,11 @@ class TowerTask:
         copy_into(dict(self.named_parameters()), tensors)
 
     @property
-    def refused(self) -> list[str]:
+    def refused(self) -> int:
+        return 0
+
+    def left_out(self) -> list[str]:
+        return []
+
+    def culprits(self) -> list[str]:
         return []
