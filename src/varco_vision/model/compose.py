@@ -99,7 +99,7 @@ def new_language_model(size: LanguageSize, tokenizer: PreTrainedTokenizerFast, s
         num_hidden_layers=size.layers,
         num_attention_heads=size.heads,
         num_key_value_heads=size.kv_heads,
-        vocab_size=_padded(len(tokenizer)),
+        vocab_size=padded(len(tokenizer)),
         tie_word_embeddings=True,
         max_position_embeddings=size.context,
         rope_parameters={"rope_type": "default", "rope_theta": size.rope_theta},
@@ -119,6 +119,17 @@ def new_language_model(size: LanguageSize, tokenizer: PreTrainedTokenizerFast, s
     return model
 
 
+def add_marker_tokens(tokenizer: PreTrainedTokenizerFast) -> None:
+    """Put <image>, <video> and the nine location markers into a tokenizer; those that it has stay."""
+    present = tokenizer.get_vocab()
+    tokenizer.add_tokens(
+        [AddedToken(t, normalized=False, special=True) for t in (IMAGE_TOKEN, VIDEO_TOKEN) if t not in present],
+        special_tokens=True,
+    )
+    extra = [AddedToken(t, normalized=False, special=True) for t in MARKERS]
+    tokenizer.add_special_tokens({"additional_special_tokens": extra}, replace_extra_special_tokens=False)
+
+
 def add_markers(tokenizer: PreTrainedTokenizerFast, language: nn.Module) -> list[int]:
     """Put <image>, <video> and the nine location markers into the tokenizer and give each new one a mean-valued row.
 
@@ -127,16 +138,11 @@ def add_markers(tokenizer: PreTrainedTokenizerFast, language: nn.Module) -> list
     """
     known = len(tokenizer)
     present = set(tokenizer.get_vocab())
-    tokenizer.add_tokens(
-        [AddedToken(t, normalized=False, special=True) for t in (IMAGE_TOKEN, VIDEO_TOKEN) if t not in present],
-        special_tokens=True,
-    )
-    extra = [AddedToken(t, normalized=False, special=True) for t in MARKERS]
-    tokenizer.add_special_tokens({"additional_special_tokens": extra}, replace_extra_special_tokens=False)
+    add_marker_tokens(tokenizer)
     embedding = language.get_input_embeddings()
     mean_D = embedding.weight.data[:known].mean(0)
     if len(tokenizer) > embedding.num_embeddings:
-        language.resize_token_embeddings(_padded(len(tokenizer)), mean_resizing=False)
+        language.resize_token_embeddings(padded(len(tokenizer)), mean_resizing=False)
     output = language.get_output_embeddings()
     new = [i for t, i in tokenizer.get_vocab().items() if t not in present]
     with torch.no_grad():
@@ -193,17 +199,19 @@ def compose(
                 centre_tower(model.model.vision_tower, tower_features(model, pixels_VCTT))
         with torch.no_grad():
             whiten_projector(model.model.multi_modal_projector, tower_features(model, pixels_VCTT), size)
-    model.generation_config.eos_token_id = _stop_ids(tokenizer)
+    model.generation_config.eos_token_id = stop_ids(tokenizer)
     model.generation_config.pad_token_id = tokenizer.pad_token_id
     model.generation_config.do_sample = False
     return model
 
 
-def _stop_ids(tokenizer: PreTrainedTokenizerFast) -> list[int]:
+def stop_ids(tokenizer: PreTrainedTokenizerFast) -> list[int]:
+    """Ids that end an answer."""
     return list(dict.fromkeys(i for i in (tokenizer.eos_token_id, tokenizer.pad_token_id) if i is not None))
 
 
-def _padded(rows: int, multiple: int = 64) -> int:
+def padded(rows: int, multiple: int = 64) -> int:
+    """Rows of an embedding table for that many tokens."""
     return -(-rows // multiple) * multiple
 
 
