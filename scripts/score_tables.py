@@ -11,11 +11,14 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+from safetensors import safe_open
 
 ROOT = Path(__file__).parent.parent
 MINI, NANO = ROOT / "docs" / "mini-scores.json", ROOT / "docs" / "nano-scores.json"
@@ -185,6 +188,15 @@ def whole_minutes(record: dict[str, Any]) -> str:
     return f"{sum(s['seconds'] for s in record['stages']) / 60:.0f}"
 
 
+def parameters() -> int:
+    """Numbers in the shipped weights; tied tables lie there once."""
+    found = 0
+    for path in RECORD.parent.glob("*.safetensors"):
+        with safe_open(path, "numpy") as weights:
+            found += sum(math.prod(weights.get_slice(name).get_shape()) for name in weights.keys())
+    return found
+
+
 def minutes(seconds: float, lang: str) -> str:
     whole, rest = divmod(int(seconds), 60)
     return f"{whole} min {rest} s" if lang == "en" else f"{whole}분 {rest}초"
@@ -203,6 +215,7 @@ def makers() -> dict[str, Callable[[], str]]:
         "nano ko": lambda: table(nano["scores"], NANO_ROWS, "ko"),
         "mini stages": lambda: stages(record),
         "mini minutes": lambda: whole_minutes(record),
+        "mini parameters": lambda: f"{parameters():,}",
         "mini line": lambda: one_line(mini),
         "nano line": lambda: one_line(nano["scores"]["preference"]),
         "nano time en": lambda: minutes(nano["total_seconds"], "en"),
