@@ -193,7 +193,8 @@ def parameters() -> int:
     found = 0
     for path in RECORD.parent.glob("*.safetensors"):
         with safe_open(path, "numpy") as weights:
-            found += sum(math.prod(weights.get_slice(name).get_shape()) for name in weights.keys())
+            names = weights.keys()
+            found += sum(math.prod(weights.get_slice(name).get_shape()) for name in names)
     return found
 
 
