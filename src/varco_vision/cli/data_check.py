@@ -9,6 +9,7 @@ import typer
 
 from varco_vision.cli import common
 from varco_vision.data import files as sample_files
+from varco_vision.data.disk import write_whole
 from varco_vision.data.jsonl import Report
 from varco_vision.data.preview import page, pick
 from varco_vision.data.stats import CountTokens, Tally
@@ -161,8 +162,6 @@ def preview(
     samples = pick(sample_files.read(file, image_root), first, seed, each_task)
     if not samples:
         raise InputError(f"{file} holds no sample to show")
-    try:
-        out.write_text(page(samples, title=file.name), encoding="utf-8")
-    except OSError as error:
-        raise InputError(f"cannot write {out}: {error.strerror}") from error
+    shown = page(samples, title=file.name).encode()
+    write_whole(out, lambda target: target.write(shown))
     common.note(f"{len(samples)} samples: {out}")

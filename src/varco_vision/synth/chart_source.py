@@ -117,7 +117,8 @@ class ChartBook:
         value = ch.values[s][a] - ch.values[s][b]
         value_word = {"ko": "값", "en": "value"}[lang]
         column = f"{ch.series[s]} {value_word}" if ch.series else value_word
-        text = self.say(t.DIFFERENCE, lang, a=ch.names[a], b=ch.names[b], column=column)
+        more = {"ko": "큰", "en": "larger"}[lang]
+        text = self.say(t.DIFFERENCE, lang, a=ch.names[a], b=ch.names[b], column=column, more=more)
         wrong = tuple(self.number(v, lang) for v in (value + 1, value + 10, ch.values[s][a]))
         return QA("vqa", "chart_difference", lang, text, self.number(value, lang), {"value": value}, wrong)
 

@@ -258,8 +258,11 @@ class Shot:
         return image if self.quality is None else jpeg(image, self.quality)
 
 
-def shot(rng: random.Random, text_px: float, strength: float) -> Shot:
-    """A random one. text_px: height of the smallest writing, pixels; strength 0..1."""
+def shot(rng: random.Random, text_px: float, strength: float, dimmest: float = 0.0) -> Shot:
+    """A random one. text_px: height of the smallest writing, pixels; strength 0..1.
+
+    dimmest: what is left of a middle grey in the shadow at least; a picture that is darker already gets no shadow.
+    """
     if strength <= 0:
         return Shot()
     table = None
@@ -267,18 +270,23 @@ def shot(rng: random.Random, text_px: float, strength: float) -> Shot:
         table = light_table(rng.uniform(0.5, 0.8), rng.uniform(1.0, 1.2), [rng.uniform(0.9, 1.0) for _ in range(3)])
     elif rng.random() < 0.5:
         table = light_table(rng.uniform(0.9, 1.1), rng.uniform(0.8, 1.15), [rng.uniform(0.92, 1.0) for _ in range(3)])
+    shadow = rng.uniform(0.15, 0.5) if rng.random() < 0.3 * strength else 0.0
+    if table is not None and shadow:
+        shadow = max(0.0, min(shadow, 1 - dimmest * 128 / float(table[:, 128].mean())))
     return Shot(
         light=table,
-        shadow=rng.uniform(0.15, 0.5) if rng.random() < 0.3 * strength else 0.0,
+        shadow=shadow,
         blur=rng.uniform(0.0, 0.035) * text_px * strength if rng.random() < 0.5 * strength else 0.0,
         noise=rng.uniform(1, 11) * strength if rng.random() < 0.6 else 0.0,
         quality=rng.randint(95 - int(50 * strength), 95) if rng.random() < 0.6 else None,
     )
 
 
-def camera(image: Image.Image, rng: random.Random, text_px: float, strength: float) -> Image.Image:
-    """What a camera in a hand adds: light, shadow, blur, noise, JPEG. text_px: height of the smallest writing, pixels."""
-    taken = shot(rng, text_px, strength)
+def camera(
+    image: Image.Image, rng: random.Random, text_px: float, strength: float, dimmest: float = 0.0
+) -> Image.Image:
+    """What a camera in a hand adds: light, shadow, blur, noise, JPEG; see `shot`."""
+    taken = shot(rng, text_px, strength, dimmest)
     if taken.light is not None:
         image = raster.lookup(image, taken.light)
     if taken.shadow:

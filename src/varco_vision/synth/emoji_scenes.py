@@ -82,6 +82,8 @@ class ThingsConfig:
             raise InputError(
                 f"things of {self.object_px[0]} pixels do not fit into pictures of {smallest}; allow smaller object_px or larger size"
             )
+        if self.pasted is not None:  # few samples may have none of them: told now, not when the first is drawn
+            pasted_things(self.pasted, self.split)
 
 
 @dataclass(frozen=True)

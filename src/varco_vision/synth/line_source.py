@@ -19,7 +19,7 @@ from varco_vision.synth import backgrounds, degrade
 from varco_vision.synth.asking import Asked, Made
 from varco_vision.synth.strings import TextStock
 from varco_vision.synth.typeset import Ink, Word, faces, ink, pick_face, width_of
-from varco_vision.synth.wild import palette
+from varco_vision.synth.wild import DIMMEST, palette
 from varco_vision.synth.wild_source import STOCK_OPTIONS, alike, settings, whole_asks, word_list
 
 Place = tuple[int, int]
@@ -88,7 +88,7 @@ class Lines(Asked):
     def line(self, rng: random.Random) -> tuple[Image.Image, list[Word]]:
         """The picture of a line and its words."""
         words, inks, places, width, size = self._set(rng)
-        shot = degrade.shot(rng, size, self.harm)
+        shot = degrade.shot(rng, size, self.harm, DIMMEST)
         ground, colour = palette(rng, rng.random() < 0.5)
         if shot.light is not None:
             colour = tuple(int(table[level]) for table, level in zip(shot.light, colour, strict=True))

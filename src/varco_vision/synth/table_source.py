@@ -103,7 +103,9 @@ class TableBook:
         if tb.values[a][c] < tb.values[b][c]:
             a, b = b, a
         value = round(tb.values[a][c] - tb.values[b][c], 1)
-        text = self.say(t.DIFFERENCE, lang, a=tb.names[a], b=tb.names[b], column=column.name(lang))
+        text = self.say(
+            t.DIFFERENCE, lang, a=tb.names[a], b=tb.names[b], column=column.name(lang), more=column.more(lang)
+        )
         wrong = (
             with_unit(value + column.step, column, lang),
             with_unit(value + 10 * column.step, column, lang),
@@ -128,14 +130,12 @@ class TableBook:
         limit = round((ranked[k] + ranked[k + 1]) / 2, 1) if column.step < 1 else (ranked[k] + ranked[k + 1]) // 2
         n = sum(v > limit for v in ranked)
         answer = f"{n}{tb.topic.counter}" if lang == "ko" else str(n)
-        # a word for "more" is enough here: 높은, 많은, 넓은 ... and "higher"
-        high = column.up[0] if lang == "ko" else "higher"
         text = self.say(
             t.COUNT_IF,
             lang,
             column=column.name(lang),
             limit=with_unit(limit, column, lang),
-            high=high,
+            high=column.more(lang),
             **self._row(lang),
         )
         wrong = tuple(answer.replace(str(n), str(x)) for x in (n - 1, n + 1, n + 2) if x >= 0)
@@ -187,7 +187,7 @@ class TableBook:
                     f"{column.ko}{josa(column.ko, '이/가')} 가장 {column.up[0]} {topic.said}{josa(topic.said, '은/는')} {tb.names[best]}입니다."
                 )
             else:
-                said.append(f"The {topic.row_en} with the highest {column.en} is {tb.names[best]}.")
+                said.append(f"The {topic.row_en} with the {column.up[1]} {column.en} is {tb.names[best]}.")
         kind = "table_long" if long else "table"
         return QA("caption", kind, lang, self.say(t.PAGE_LONG if long else t.PAGE_SHORT, lang), " ".join(said))
 

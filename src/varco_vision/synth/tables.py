@@ -18,6 +18,9 @@ EVAL_LAYOUTS = 25  # percent
 STYLES = ("digital", "hand")
 
 
+_MORE = {"highest": "higher", "longest": "longer", "greatest": "greater"}
+
+
 @dataclass(frozen=True)
 class Column:
     """A column of values: names in both languages, unit, range and step; `up` and `down` are the words for most and least.
@@ -45,6 +48,10 @@ class Column:
     def ranked(self) -> bool:
         """Whether values are asked to be compared."""
         return bool(self.up[0])
+
+    def more(self, lang: str) -> str:
+        """The word that compares two values: 많은, 먼 ... (얼마나 더 먼지), or "higher", "longer" ..."""
+        return (self.up[0] or "큰") if lang == "ko" else _MORE.get(self.up[1], "larger")
 
 
 @dataclass(frozen=True)
@@ -78,7 +85,7 @@ _MANY, _HIGH, _PRICE, _SIGNED = (
 )
 TOPICS = (
     Topic("도시별 인구와 면적", "Population and Area of Cities", "도시", "city", "cities", "places", (
-        Column("인구", "population", "천 명", "thousand", 8, 970, 1, *_MANY), Column("면적", "area", "km²", "km²", 30, 900, 1, ("넓은", "highest"), ("좁은", "lowest")),
+        Column("인구", "population", "천 명", "thousand", 8, 970, 1, *_MANY), Column("면적", "area", "km²", "km²", 30, 900, 1, ("넓은", "largest"), ("좁은", "smallest")),
         Column("학교 수", "number of schools", "개", "", 5, 300, 1, *_MANY), Column("인구 증감률", "population change", "%", "%", -9, 9, 0.1, *_HIGH))),
     Topic("월별 매출", "Monthly Sales", "월", "month", "months", "months", (
         Column("매출액", "revenue", "천 원", "thousand won", 100, 9900, 10, *_HIGH), Column("비용", "cost", "천 원", "thousand won", 100, 7000, 10, *_HIGH),
@@ -93,11 +100,11 @@ TOPICS = (
         Column("단가", "unit price", "원", "won", 500, 15000, 100, *_HIGH), Column("재고", "stock", "개", "", 0, 400, 1, *_MANY),
         Column("판매량", "sales", "개", "", 0, 300, 1, *_MANY), Column("재고 증감", "change in stock", "개", "", -80, 80, 1, *_SIGNED))),
     Topic("열차 요금과 거리", "Train Fares", "도착역", "destination", "destinations", "places", (
-        Column("거리", "distance", "km", "km", 20, 480, 1, ("먼", "highest"), ("가까운", "lowest")), Column("소요 시간", "travel time", "분", "min", 20, 320, 1, ("긴", "highest"), ("짧은", "lowest")),
+        Column("거리", "distance", "km", "km", 20, 480, 1, ("먼", "longest"), ("가까운", "shortest")), Column("소요 시간", "travel time", "분", "min", 20, 320, 1, ("긴", "longest"), ("짧은", "shortest")),
         Column("요금", "fare", "원", "won", 2000, 62000, 100, *_PRICE))),
     Topic("체력 측정 결과", "Fitness Test", "학생", "student", "students", "people", (
-        Column("키", "height", "cm", "cm", 140, 189, 0.1, ("큰", "highest"), ("작은", "lowest")), Column("몸무게", "weight", "kg", "kg", 38, 92, 0.1, ("무거운", "highest"), ("가벼운", "lowest")),
-        Column("달리기 기록", "running time", "초", "s", 6.8, 11.9, 0.1, ("느린", "highest"), ("빠른", "lowest")), Column("체중 변화", "weight change", "kg", "kg", -5, 5, 0.1, *_SIGNED))),
+        Column("키", "height", "cm", "cm", 140, 189, 0.1, ("큰", "greatest"), ("작은", "smallest")), Column("몸무게", "weight", "kg", "kg", 38, 92, 0.1, ("무거운", "greatest"), ("가벼운", "smallest")),
+        Column("달리기 기록", "running time", "초", "s", 6.8, 11.9, 0.1, ("느린", "longest"), ("빠른", "shortest")), Column("체중 변화", "weight change", "kg", "kg", -5, 5, 0.1, *_SIGNED))),
 )  # fmt: skip
 # of each row, the first is at least the second; columns of which a table must not show all, since one follows from the others
 _ABOVE = (("maximum temperature", "minimum temperature"), ("revenue", "net profit"))

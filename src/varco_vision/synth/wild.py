@@ -7,6 +7,7 @@ so get tight boxes. Nothing leaves the picture, and no glyph is drawn that the f
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -19,6 +20,8 @@ from varco_vision.synth.typeset import Colour, Sheet, Word, drawable, faces, ink
 
 CARRIERS = ("sign", "label", "banner", "screen", "note", "vertical", "bare", "poster")
 _TRIES = 30
+_STEEPEST = 1 / 8  # of a banner's width that its cloth may rise or fall; letters on steeper slopes cannot be read
+DIMMEST = 0.5  # least share of its light that writing keeps where a dark picture has a shadow too
 
 
 @dataclass(frozen=True)
@@ -102,12 +105,20 @@ def _lines(
         size = max(low, int(size * 0.85))
     lines = [[w for w in line if width_of(font, size, w) <= width] for line in lines[:room]]
     lines = [line for line in lines if line]
-    if not lines:  # one word that is wider than the carrier at the smallest size: shown in part, as a shorter word
-        word = words[0]
-        while len(word) > 1 and width_of(font, size, word) > width:
-            word = word[:-1]
-        lines = [[word]]
+    if not lines:
+        lines = [[_short(rng, config, words[0], font, lambda word: width_of(font, size, word) <= width)]]
     return lines, font, size, pitch
+
+
+def _short(rng: random.Random, config: WildConfig, word: str, font: str, fits: Callable[[str], bool]) -> str:
+    """A word of the stock that fits where `word` does not; only where none is found, the beginning of `word`."""
+    for _ in range(_TRIES):
+        other = config.stock.word(rng)
+        if fits(other) and drawable(font, other):
+            return other
+    while len(word) > 1 and not fits(word):
+        word = word[:-1]
+    return word
 
 
 def _broken(words: list[str], font: str, size: int, width: int) -> list[list[str]]:
@@ -178,7 +189,7 @@ def _banner(rng: random.Random, config: WildConfig, room: tuple[int, int], count
     """Cloth that hangs through or waves: every column is lowered."""
     flat = _board(rng, config, (room[0], int(room[1] * 0.75)), count, "poster")
     w, h = flat.sheet.image.size
-    reach = min(rng.uniform(0.1, 0.35) * h, (room[1] - h) * 0.9)
+    reach = min(rng.uniform(0.1, 0.35) * h, (room[1] - h) * 0.9, w * _STEEPEST)
     x = np.arange(w) / max(1, w - 1)
     wave = (
         4 * x * (1 - x)
@@ -252,11 +263,13 @@ def _vertical(rng: random.Random, config: WildConfig, room: tuple[int, int], cou
     step, column = round(size * 1.08), round(size * 1.5)
     most = max(2, int(room[1] * 0.9) // step)
     columns: list[list[str]] = [[]]
-    for word in (word for line in lines for word in line):
+    words = [word for line in lines for word in line]
+    whole = [word for word in words if len(word) <= most]  # Latin words are longer standing than lying
+    for word in whole or [_short(rng, config, words[0], font, lambda word: len(word) <= most)]:
         used = sum(len(w) for w in columns[-1]) + len(columns[-1]) * 0.5
         if columns[-1] and used + len(word) > most:
             columns.append([])
-        columns[-1].append(word[:most])
+        columns[-1].append(word)
     columns = columns[: max(1, int(room[0] * 0.9) // column)]
     longest = max(sum(len(w) for w in c) + 0.5 * (len(c) - 1) for c in columns)
     margin = round(size * 0.3)
@@ -369,7 +382,7 @@ def wild_picture(rng: random.Random, config: WildConfig) -> WildPicture:
         picture.carriers.append(kind)
         scale = np.sqrt(abs(np.linalg.det(warp.matrix[:2, :2])))
         smallest = min(smallest, float(flat.text_px * scale))
-    picture.image = degrade.camera(picture.image, rng, smallest, config.harm)
+    picture.image = degrade.camera(picture.image, rng, smallest, config.harm, DIMMEST)
     return picture
 
 

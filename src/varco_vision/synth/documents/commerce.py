@@ -11,6 +11,9 @@ from varco_vision.synth import strings
 from varco_vision.synth.documents.base import FIELD_NAMES, Check, Document, Field, Flow, looks, stamp
 from varco_vision.synth.typeset import HAND, drawable, faces, pick_face
 
+_GAP = 0.3  # least room between two cells of a row, in heights of type
+_HEAD_GAP = 0.4
+
 
 def _goods(rng: random.Random, lang: str, count: int, split: str) -> tuple[str, list[tuple[str, int]]]:
     """A shop with names and prices of what it sells; shop and names belong to the split."""
@@ -78,6 +81,9 @@ def _columns(flow: Flow, heads: tuple[str, ...]) -> list[float]:
     """The right ends of the columns behind the first, and the heads written over them."""
     ends = [flow.left + flow.width * share for share in (0.6, 0.74, 1.0)]
     sheet = flow.doc.sheet
+    lacking = sheet.room(heads[2], flow.font, flow.size) + _HEAD_GAP * flow.size - (ends[1] - ends[0])
+    if lacking > 0:  # on narrow paper the heads of price and quantity would be read as one word
+        ends[0], ends[1] = ends[0] - lacking / 2, ends[1] + lacking / 2
     sheet.write(heads[0], flow.left, flow.y + flow.size, flow.font, flow.size, flow.colour, "head")
     for head, end in zip(heads[1:], ends, strict=True):
         sheet.lines -= 1
@@ -93,7 +99,7 @@ def _row(flow: Flow, ends: list[float], cells: tuple[str, ...], role: str) -> bo
         font = pick_face(flow.rng, faces(flow.split, flow.style), " ".join(cells))
     widths = [sheet.room(c, font, flow.size) for c in cells]
     starts = [end - w for end, w in zip(ends, widths[1:], strict=True)]
-    gap = flow.size * 0.3
+    gap = flow.size * _GAP
     edges = [flow.left + widths[0], *ends]
     if any(start < edge + gap for start, edge in zip(starts, edges[:-1], strict=True)):
         return False

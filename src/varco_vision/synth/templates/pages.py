@@ -161,7 +161,7 @@ DIFFERENCE = wording(
     {a|과/와} {b}의 {column} 차이는 얼마<=?>
     {a|과/와} {b}의 {column|은/는} 얼마나 차이 나는지 알려<줘>
     {a}의 {column}에서 {b}의 {column|을/를} 빼면 얼마<=?>
-    {a|이/가} {b}보다 {column|이/가} 얼마나 더 큰지 말해<줘>
+    {a|이/가} {b}보다 {column|이/가} 얼마나 더 {more}지 말해<줘>
     {a|이랑/랑} {b}의 {column} 차를 구해<줘>
     {column|을/를} 보면 {a|과/와} {b}의 차이는 얼마<=?>
     """,
@@ -170,7 +170,7 @@ DIFFERENCE = wording(
     ? the difference in {column} between {a} and {b}
     By how much does the {column} of {a} exceed that of {b}?
     ! subtract the {column} of {b} from that of {a}
-    ? how much larger the {column} of {a} is than that of {b}
+    ? how much {more} the {column} of {a} is than that of {b}
     ! compute the difference in {column} between {a} and {b}
     """,
 )
@@ -179,7 +179,7 @@ COUNT_IF = wording(
     """
     {column|이/가} {limit}보다 {high} {row|은/는} 몇 {unit}<=?>
     {column|이/가} {limit}보다 {high} {row|이/가} 몇 {unit} <있?>
-    {column|이/가} {limit|을/를} 기준으로 더 {high} {row}의 수를 세어<줘>
+    {column|이/가} {limit}보다 더 {high} {row}의 수를 세어<줘>
     {limit}보다 {column|이/가} {high} {row}의 수를 알려<줘>
     {limit}보다 {column|이/가} {high} 것은 모두 몇 {unit}<=?>
     {row} 가운데 {column|이/가} {limit}보다 {high} 것의 수를 말해<줘>
@@ -276,8 +276,8 @@ CHART_VALUE = wording(
     {of}의 값은 얼마<=?>
     {of}의 값을 알려<줘>
     그래프에서 {of}의 값을 읽어<줘>
-    그래프에 따르면 {of|은/는} 얼마<=?>
-    {of|이/가} 얼마로 나타나 있는지 말해<줘>
+    그래프에 따르면 {of}의 값은 얼마<=?>
+    {of}의 값이 얼마로 나타나 있는지 말해<줘>
     {of}에 해당하는 값을 찾아<줘>
     """,
     """
