@@ -176,15 +176,18 @@ def test_loader_workers_change_nothing(whole: Path, recipe: Path, tmp_path: Path
     import shutil
 
     shutil.copytree(whole, tmp_path / "w")
-    for name in STAGES[3:]:
+    for name in (STAGES[0], *STAGES[3:]):
         shutil.rmtree(tmp_path / "w" / name)
     content = yaml.safe_load(recipe.read_text())
+    content["stages"][0].update(workers=2)
     content["stages"][3].update(workers=3)
     (tmp_path / "w.yaml").write_text(yaml.safe_dump(content))
     (tmp_path / "w" / "recipe.yaml").unlink()
     run("train", tmp_path / "w.yaml", "--out", tmp_path / "w", "--processes", 1, "--resume", "--stages", "0-2")
     for name, value in weights(whole, "basic").items():
         assert torch.equal(value, weights(tmp_path / "w", "basic")[name]), name
+    towers = [load_file(out / "tower" / "tower" / "model.safetensors") for out in (whole, tmp_path / "w")]
+    assert all(torch.equal(value, towers[1][name]) for name, value in towers[0].items())
 
 
 def test_two_processes_give_the_same_model(whole: Path, recipe: Path, tmp_path: Path) -> None:

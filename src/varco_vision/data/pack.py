@@ -6,7 +6,7 @@ Everything is a pure function of the sample stream, on integers and numpy; worke
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -20,7 +20,7 @@ from varco_vision.data.sample import Sample
 from varco_vision.data.source import PERIOD, Mixture, Source
 from varco_vision.errors import InputError
 from varco_vision.geometry import AnyResConfig, TilePlan, plan_sample
-from varco_vision.model.attention import make_layout
+from varco_vision.model.attention import Span, make_layout
 from varco_vision.model.packed import PADDING, PackedBatch
 from varco_vision.pictures import load, views
 
@@ -391,8 +391,16 @@ def choose(sizes: Sequence[int], room: int) -> list[int]:
     return sorted(chosen)
 
 
-def collate(rows: Sequence[Sequence[Document]], pad_id: int, side: int) -> PackedBatch:
-    """Rows of documents to one `PackedBatch`; rows are padded to the longest. `side`: patch positions per view side."""
+def collate(
+    rows: Sequence[Sequence[Document]],
+    pad_id: int,
+    side: int,
+    layout: Callable[[Sequence[Span], int], Any] = make_layout,
+) -> PackedBatch:
+    """Rows of documents to one `PackedBatch`; rows are padded to the longest. `side`: patch positions per view side.
+
+    `layout` makes what the model's attention reads (`model.packed.layout_of`).
+    """
     length = max(sum(d.tokens for d in row) for row in rows)
     shape = (len(rows), length)
     ids, positions = np.full(shape, pad_id, np.int64), np.zeros(shape, np.int64)
@@ -441,7 +449,7 @@ def collate(rows: Sequence[Sequence[Document]], pad_id: int, side: int) -> Packe
         tasks=tasks,
         samples=samples,
         cells=side * side,
-        layout=make_layout(spans, len(rows) * length),
+        layout=layout(spans, len(rows) * length),
     )
 
 

@@ -62,10 +62,12 @@ def flexible_attention(
 ) -> tuple[Tensor, None]:
     """transformers' attention interface: [R, H, L, E] in, [R, L, H, E] out; with a `BlockMask` in place of the mask.
 
-    Any other mask goes to scaled-dot-product attention, so that the same model also generates.
+    Any other mask goes to scaled-dot-product attention, so that the same model also generates. Under autocast the rotation of
+    queries and keys gives float32; they go back to the values' dtype.
     """
     if not isinstance(attention_mask, BlockMask):
         return sdpa_attention_forward(module, query, key, value, attention_mask, scaling=scaling, **options)
+    query, key = query.to(value.dtype), key.to(value.dtype)
     grouped = query.shape[1] != key.shape[1]
     if query.device.type == "cuda":
         mixed = _kernel()(query, key, value, block_mask=attention_mask, scale=scaling, enable_gqa=grouped)

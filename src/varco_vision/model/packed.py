@@ -18,9 +18,11 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from varco_vision.model.attention import NAME as SHARED_PREFIX
-from varco_vision.model.attention import Layout
+from varco_vision.model.attention import Layout, Span, make_layout
 from varco_vision.model.flexible import NAME as FLEX
 from varco_vision.model.flexible import block_mask
+from varco_vision.model.varlen import NAME as VARLEN
+from varco_vision.model.varlen import Sequences, make_sequences
 from varco_vision.model.vision import encode_views, gather_features
 
 PADDING = -1
@@ -45,7 +47,9 @@ class PackedBatch:
     tasks: list[str]
     samples: list[str]
     cells: int  # features of a view that the indices count on
-    layout: Layout  # the same visibility as document/branch, for shared-prefix attention
+    layout: (
+        Layout | Sequences
+    )  # the same visibility as document/branch, as the model's attention wants it (`layout_of`)
     features_VPW: Tensor | None = None  # what frozen encoders gave for the views, where it was kept
     projected: bool = False  # those features have been through the projector
     rows: int = 1  # how many rows were laid end to end for it
@@ -69,9 +73,26 @@ class PackedBatch:
 
 # What an attention reads in place of a dense mask, by its name.
 MASKS: dict[str, Callable[[PackedBatch], Any]] = {
-    SHARED_PREFIX: lambda batch: batch.layout,
+    SHARED_PREFIX: lambda batch: _of_kind(batch.layout, Layout),
+    VARLEN: lambda batch: _of_kind(batch.layout, Sequences),
     FLEX: lambda batch: block_mask(batch.document_RL, batch.branch_RL),
 }
+
+
+def layout_of(model: PreTrainedModel) -> Callable[[Sequence[Span], int], Layout | Sequences]:
+    """What makes the layout that the model's attention reads, from the documents of a batch."""
+    return make_sequences if decoder_of(model).config._attn_implementation == VARLEN else make_layout
+
+
+def decoder_of(model: PreTrainedModel) -> PreTrainedModel:
+    """The layers of the language model, of a whole model or of a language model alone."""
+    return getattr(model.model, "language_model", model.model)
+
+
+def _of_kind(layout: Any, kind: type) -> Any:
+    if not isinstance(layout, kind):
+        raise RuntimeError(f"a batch with {type(layout).__name__} met an attention that reads {kind.__name__}")
+    return layout
 
 
 def visibility(document_RL: Tensor, branch_RL: Tensor) -> Tensor:
@@ -143,7 +164,7 @@ def hidden_states(
     `embed`.
     """
     embeddings_RLD = embed(model, batch, mean, std, always)
-    decoder = getattr(model.model, "language_model", model.model)
+    decoder = decoder_of(model)
     by_layout = MASKS.get(decoder.config._attn_implementation)
     if by_layout is not None:
         mask = by_layout(batch)
@@ -174,17 +195,24 @@ def supervised_hidden(
 
 
 def use_shared_prefix(model: PreTrainedModel, fused_tower: bool = False) -> None:
-    """Let the language model attend by `batch.layout` in place of a dense mask.
+    """Let the language model attend by a `Layout` in place of a dense mask.
 
     The tower takes plain matrix products unless `fused_tower` says otherwise: on a CPU they beat fused attention at the short
     lengths of small towers. The choice is not saved with the weights.
     """
-    whole = hasattr(model.model, "language_model")
-    tower = "sdpa" if fused_tower else "eager"
-    model.set_attn_implementation({"text_config": SHARED_PREFIX, "vision_config": tower} if whole else SHARED_PREFIX)
+    _use(model, SHARED_PREFIX, "sdpa" if fused_tower else "eager")
 
 
 def use_flex(model: PreTrainedModel) -> None:
     """Let the language model attend through flex attention, by blocks; for GPUs. The tower takes fused attention."""
+    _use(model, FLEX, "sdpa")
+
+
+def use_varlen(model: PreTrainedModel) -> None:
+    """Let the language model attend by `Sequences` through flash attention; for GPUs. The tower takes fused attention."""
+    _use(model, VARLEN, "sdpa")
+
+
+def _use(model: PreTrainedModel, language: str, tower: str) -> None:
     whole = hasattr(model.model, "language_model")
-    model.set_attn_implementation({"text_config": FLEX, "vision_config": "sdpa"} if whole else FLEX)
+    model.set_attn_implementation({"text_config": language, "vision_config": tower} if whole else language)

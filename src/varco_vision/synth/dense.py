@@ -1,7 +1,8 @@
 """Pictures with a label for every patch, from which a small vision tower learns to see before it learns to answer.
 
-Two kinds of picture take turns at random: scenes crowded with coloured shapes, and pages full of glyphs whose syllables
-are labelled by their three letters (initial, medial, final), so that few classes cover all 11,172 syllables.
+Kinds of picture take turns at random: scenes crowded with coloured shapes, pages full of glyphs whose syllables
+are labelled by their three letters (initial, medial, final), so that few classes cover all 11,172 syllables, and, where
+asked for, scenes of everyday things (emoji drawings).
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ import numpy as np
 from PIL import Image
 
 from varco_vision.errors import InputError
+from varco_vision.synth.emoji_names import designs
+from varco_vision.synth.emoji_scenes import ThingsConfig, thing_scene
 from varco_vision.synth.fonts import split_fonts
 from varco_vision.synth.lexicon import LATIN, syllables
 from varco_vision.synth.rng import stream
@@ -25,6 +28,7 @@ from varco_vision.synth.words import Look, PixelBox, WordStock, glyph, random_lo
 INITIALS, MEDIALS, FINALS = 19, 21, 28  # letters of a Hangul syllable; "no final" is the first of the finals
 LABELS = ("colour", "shape", "initial", "medial", "final", "latin")
 ORDER = ("place", "rest", "latin_left", "latin_right")  # what reading a word letter by letter needs besides its letters
+THINGS = ("thing",)
 MOST_LETTERS = 12  # longer words count as that long
 _HANGUL_BASE = 0xAC00
 
@@ -38,6 +42,8 @@ class DenseConfig:
     the left and the right half of the patch show. A language model that writes letter by letter has to find the next
     one; with a number at each glyph it can look for that number.
     bent: share of the pages and words in bent faces (`words.Look`).
+    things: share of the pictures that show everyday things of `thing_px` pixels in place of shapes; every patch on one then
+    says which of the split's things it is (label "thing").
     """
 
     tile: int = 128
@@ -57,16 +63,23 @@ class DenseConfig:
     split: str = "train"
     order: bool = False
     bent: float = 0.0
+    things: float = 0.0
+    thing_px: tuple[int, int] = (24, 72)
+    kinds: dict[str, int] = field(init=False, repr=False, compare=False)
     scenes: tuple[SceneConfig, ...] = field(init=False, repr=False, compare=False)
     fonts: dict[str, tuple[str, ...]] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        for name in ("object_px", "objects", "word_px"):
+        for name in ("object_px", "objects", "word_px", "thing_px"):
             object.__setattr__(self, name, tuple(getattr(self, name)))
         if self.tile % self.patch:
             raise InputError(f"tile={self.tile} is not a multiple of patch={self.patch}; choose a tile that is")
-        if not 0 <= self.text <= 1:
-            raise InputError(f"text={self.text} asked for; the share of glyph pages is between 0 and 1")
+        if not (0 <= self.text <= 1 and 0 <= self.things <= 1 and self.text + self.things <= 1):
+            raise InputError(
+                f"text={self.text}, things={self.things} asked for; the shares of glyph pages and of things are between 0 and 1 together"
+            )
+        kinds = sorted({d.thing.key for d in designs(self.split)}) if self.things else []
+        object.__setattr__(self, "kinds", {key: n for n, key in enumerate(kinds, start=1)})
         looks = product(("plain", "gradient"), (False, True)) if self.varied else [("plain", False)]
         stock = WordStock(split=self.split, syllables=self.syllables, latin_share=0.5, faces=self.faces, bent=self.bent)
         scenes = tuple(
@@ -99,12 +112,14 @@ class DenseConfig:
         counts = [self.colours, self.shapes, INITIALS, MEDIALS, FINALS, len(LATIN)]
         if self.order:
             counts += [MOST_LETTERS, MOST_LETTERS, len(LATIN), len(LATIN)]
+        if self.things:
+            counts.append(len(self.kinds))
         return {name: count + 1 for name, count in zip(self.labels, counts, strict=True)}
 
     @property
     def labels(self) -> tuple[str, ...]:
         """Names of the labels that every patch has."""
-        return (*LABELS, *ORDER) if self.order else LABELS
+        return (*LABELS, *(ORDER if self.order else ()), *(THINGS if self.things else ()))
 
 
 def jamo_indices(syllable: str) -> tuple[int, int, int]:
@@ -132,6 +147,24 @@ def _scene(rng: random.Random, config: DenseConfig, out: dict[str, np.ndarray], 
         for at, (character, box) in enumerate(zip(word.text, word.glyph_boxes, strict=True)):
             cell = (box[0], word.box[1], box[2], word.box[3])
             _label_glyph(_Placed(character, box, cell, word.box, at, len(word.text) - 1 - at), config, out, k)
+
+
+def _things(rng: random.Random, config: DenseConfig, out: dict[str, np.ndarray], k: int) -> None:
+    scene = thing_scene(
+        rng,
+        ThingsConfig(
+            split=config.split, size=((config.tile, config.tile),), objects=(2, 5), object_px=config.thing_px, overlap=0.1, shapes=0.1
+        ),
+    )  # fmt: skip
+    out["images"][k] = np.asarray(scene.image.convert("RGB"))
+    for placed in sorted(scene.things, key=lambda t: -t.area):  # a small thing before a large one keeps its patches
+        rows, columns = _patches(placed.box, config)
+        if placed.thing.category == "shape":
+            colour, shape = (int(n) for n in placed.thing.key.split(":")[1:])
+            out["colour"][k, rows, columns], out["shape"][k, rows, columns] = colour + 1, shape + 1
+        out["thing"][k, rows, columns] = config.kinds.get(placed.thing.key, 0)
+        out["box"][k, rows, columns] = np.array(placed.box, np.float32) / config.tile
+        out["object_mask"][k, rows, columns] = True
 
 
 @dataclass
@@ -241,7 +274,7 @@ def dense_batch(indices: Sequence[int], config: DenseConfig, seed: int) -> dict[
     images uint8 [B, T, T, 3]; colour, shape, initial, medial, final, latin int64 [B, P], 0 where there is none, else
     index + 1 (so `final` is 1 for a syllable without a final); object_mask, glyph_mask bool [B, P]: the patch's middle
     lies in an object's box, or in the room of a glyph; with `config.order` also place, rest (1 for none before, none
-    behind), latin_left, latin_right int64 [B, P]; box float32 [B, P, 4]: x1, y1, x2, y2 of that object or of the
+    behind), latin_left, latin_right int64 [B, P], with `config.things` also thing; box float32 [B, P, 4]: x1, y1, x2, y2 of that object or of the
     glyph's word (its ink), relative to the picture, zeros elsewhere.
     """
     count, side, tile = len(indices), config.side, config.tile
@@ -252,5 +285,7 @@ def dense_batch(indices: Sequence[int], config: DenseConfig, seed: int) -> dict[
     out["glyph_mask"] = np.zeros((count, side, side), bool)
     for k, index in enumerate(indices):
         rng = stream("dense", config.split, seed, index)
-        (_glyphs if rng.random() < config.text else _scene)(rng, config, out, k)
+        drawn = rng.random()
+        kind = _glyphs if drawn < config.text else _things if drawn < config.text + config.things else _scene
+        kind(rng, config, out, k)
     return {name: a if name == "images" else a.reshape(count, side * side, *a.shape[3:]) for name, a in out.items()}

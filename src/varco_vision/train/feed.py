@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,12 +17,15 @@ from varco_vision.data.shares import Share, positions, shares
 from varco_vision.data.source import Mixture, Repeated, Source
 from varco_vision.errors import InputError
 from varco_vision.model.checkpoint import Loaded
-from varco_vision.model.packed import PackedBatch
+from varco_vision.model.packed import PackedBatch, layout_of
 from varco_vision.synth.sources import make_source
 from varco_vision.train.parallel import World
 from varco_vision.train.recipe import SourceRecipe, StageRecipe
 
 FILE_OPTIONS = {"image_root"}
+Made = tuple[
+    list[Document], dict[str, Any], list[str]
+]  # a row, the state of its stream behind it, samples refused on the way
 
 
 def stream_seed(*parts: object) -> int:
@@ -76,7 +80,7 @@ class _Steps(IterableDataset):
     def __init__(self, streams: dict[int, RowStream]) -> None:
         self.streams = streams
 
-    def __iter__(self) -> Iterator[dict[int, tuple[list[Document], dict[str, Any], list[str]]] | InputError]:
+    def __iter__(self) -> Iterator[dict[int, Made] | InputError]:
         worker = get_worker_info()
         first, stride = (worker.id, worker.num_workers) if worker else (0, 1)
         mine = list(self.streams.items())[first::stride]
@@ -99,7 +103,8 @@ class Feed:
 
     Shard k belongs to process k modulo the number of processes, so a run may resume with another number of them, or of
     loader workers. `flat`: the rows of a micro-batch are laid end to end as one, which needs no padding; for models that
-    attend by `PackedBatch.layout`, whose cost does not grow with the length of a row. `digest` gives the `keys` of a batch.
+    attend by `PackedBatch.layout`, whose cost does not grow with the length of a row; `loaded.model` must attend already as it
+    will (`layout_of`). `digest` gives the `keys` of a batch.
     """
 
     def __init__(
@@ -118,6 +123,7 @@ class Feed:
         source = self.source = open_mixture(stage, seed)
         budget = Budget(stage.max_tokens, stage.max_views)
         self.stage, self.world, self.side, self.flat, self.digest = stage, world, anyres.side, flat, digest
+        self.layout = layout_of(loaded.model)
         self.pad_id = loaded.tokenizer.pad_token_id or 0
         self.streams = {
             shard: RowStream(source, feeding, budget, shard, stage.rows, stage.lookahead, stage.split_groups)
@@ -126,31 +132,49 @@ class Feed:
         self.states = {shard: stream.state() for shard, stream in self.streams.items()}
         self.left_out: list[str] = []  # samples that no row could hold, by name, met on the way to the last rows
         self.steps: Iterator[dict] | None = None
+        self.threaded = world.device.type == "cuda"
+        self.ahead: ThreadPoolExecutor | None = None
+        self.coming: Future[tuple[dict[int, Made], list[PackedBatch]]] | None = None
 
-    def _rows(self) -> list[list[Document]]:
-        """The next row of every shard of this process, in the order of the shards."""
+    def _rows(self) -> dict[int, Made]:
+        """What the next step takes from every shard of this process."""
         workers = min(self.stage.workers, len(self.streams))
         if self.steps is None:
             self.steps = iter(DataLoader(_Steps(self.streams), batch_size=None, num_workers=workers))
-        made: dict[int, tuple] = {}
+        made: dict[int, Made] = {}
         for _ in range(max(1, workers)):
             rows = next(self.steps)
             if isinstance(rows, InputError):
                 raise InputError(f"stage '{self.stage.name}': {rows}")
             made.update(rows)
-        self.states = {shard: made[shard][1] for shard in self.streams}
-        self.left_out = [name for shard in self.streams for name in made[shard][2]]
-        return [made[shard][0] for shard in self.streams]
+        return made
 
     def batches(self) -> list[PackedBatch]:
-        """The next step's rows of this process, in micro-batches, on its device."""
-        rows, size = self._rows(), self.stage.micro_rows
-        return [self._batch(rows[at : at + size]) for at in range(0, len(rows), size)]
+        """The next step's rows of this process, in micro-batches, on its device.
+
+        Before a GPU the step behind it is laid out meanwhile, in a thread: the host would else do that while the device waits.
+        What `state` tells is of the rows that were handed out.
+        """
+        if self.threaded:
+            self.ahead = self.ahead or ThreadPoolExecutor(1, "feed")
+            coming = self.coming or self.ahead.submit(self._step)
+            made, batches = coming.result()
+            self.coming = self.ahead.submit(self._step)
+        else:
+            made, batches = self._step()
+        self.states = {shard: made[shard][1] for shard in self.streams}
+        self.left_out = [name for shard in self.streams for name in made[shard][2]]
+        return batches
+
+    def _step(self) -> tuple[dict[int, Made], list[PackedBatch]]:
+        made, size = self._rows(), self.stage.micro_rows
+        rows = [made[shard][0] for shard in self.streams]  # in the order of the shards
+        return made, [self._batch(rows[at : at + size]) for at in range(0, len(rows), size)]
 
     def _batch(self, rows: list[list[Document]]) -> PackedBatch:
         keys = [] if self.digest is None else self.digest(document for row in rows for document in row)
         laid = [[document for row in rows for document in row]] if self.flat else rows
-        made = collate(laid, self.pad_id, self.side).to(self.world.device)
+        made = collate(laid, self.pad_id, self.side, self.layout).to(self.world.device)
         return replace(made, rows=len(rows), keys=keys)
 
     def state(self) -> dict[str, Any]:

@@ -192,7 +192,7 @@ class StageRecipe:
     reference_free: bool = False
     margin: float = 0.0
     reference_cache: str | None = None
-    attention: Literal["auto", "shared_prefix", "flex"] = "auto"
+    attention: Literal["auto", "shared_prefix", "flex", "varlen"] = "auto"
     checkpointing: Literal["none", "selective", "full"] = "none"
     compile: bool = False
     shard: bool = False

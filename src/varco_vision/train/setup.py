@@ -12,11 +12,11 @@ from transformers import LlavaOnevisionForConditionalGeneration
 
 from varco_vision.errors import InputError
 from varco_vision.markup import MARKERS
+from varco_vision.model import flexible, varlen
 from varco_vision.model.adapters import add_adapters, merge
 from varco_vision.model.checkpoint import Loaded
-from varco_vision.model.flexible import usable
 from varco_vision.model.freeze import freeze
-from varco_vision.model.packed import use_flex, use_shared_prefix
+from varco_vision.model.packed import decoder_of, use_flex, use_shared_prefix, use_varlen
 from varco_vision.train import shard, state
 from varco_vision.train.features import FeatureStore
 from varco_vision.train.feed import Feed, stream_seed
@@ -84,7 +84,8 @@ def prepare(
     notes += attend(model, stage, world.device)
     preference = stage.kind == "preference"
     keys = answer_keys if preference and not stage.reference_free else None
-    feed = Feed(stage, loaded, seed, world, digest=keys)
+    flat = decoder_of(model).config._attn_implementation != flexible.NAME  # whose mask is made from all pairs of a row
+    feed = Feed(stage, loaded, seed, world, flat, keys)
     task = (PreferenceTask if preference else AnswerTask)(model, feed, stage, loaded.mean, loaded.std)
     if stage.cache_features:
         projected = not parts["projector"][0]
@@ -119,16 +120,21 @@ def attend(model: Any, stage: StageRecipe, device: torch.device) -> list[str]:
     """Choose the attention of the language model; returns lines to show."""
     wanted = stage.attention
     if wanted == "auto":
-        wanted = "flex" if device.type == "cuda" else "shared_prefix"
-    notes = []
+        wanted = "varlen" if device.type == "cuda" else "shared_prefix"
+    if wanted == "shared_prefix":
+        use_shared_prefix(model, fused_tower=device.type == "cuda")
+        return []
     if wanted == "flex":
-        fits, reason = usable(device)
-        if fits:
-            use_flex(model)
-            return []
-        notes = [f"{reason}; shared-prefix attention is used instead"]
+        fits, reason = flexible.usable(device)
+    else:
+        text = decoder_of(model).config
+        width = getattr(text, "head_dim", None) or text.hidden_size // text.num_attention_heads
+        fits, reason = varlen.usable(device, precision(stage, device), width)
+    if fits:
+        (use_flex if wanted == "flex" else use_varlen)(model)
+        return []
     use_shared_prefix(model, fused_tower=device.type == "cuda")
-    return notes
+    return [f"{reason}; shared-prefix attention is used instead"]
 
 
 def reference(
@@ -141,7 +147,7 @@ def reference(
     store = ReferenceStore(place, digest, world.rank)
     done = resume and mark.exists() and json.loads(mark.read_text(encoding="utf-8")) == {"model": digest}
     if any(not d for d in world.gather(done)):
-        feed = Feed(stage, loaded, seed, world, digest=answer_keys)
+        feed = Feed(stage, loaded, seed, world, task.feed.flat, answer_keys)
         for _ in range(stage.steps):
             for batch in feed.batches():
                 if not any(world.gather(store.missing(batch.keys)) if stage.shard else [store.missing(batch.keys)]):
