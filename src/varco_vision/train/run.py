@@ -39,7 +39,6 @@ from varco_vision.model.checkpoint import Loaded
 from varco_vision.model.compose import compose, new_language_model, new_tower
 from varco_vision.model.freeze import PARTS, listing
 from varco_vision.model.initialise import exchange_tower
-from varco_vision.model.packed import use_shared_prefix
 from varco_vision.model.tokenizer import build_tokenizer
 from varco_vision.model.vision import normalise
 from varco_vision.pictures import views
@@ -49,7 +48,7 @@ from varco_vision.train import state
 from varco_vision.train.feed import Feed, open_mixture, require_files, stream_seed
 from varco_vision.train.parallel import World
 from varco_vision.train.recipe import Recipe, StageRecipe, difference, read, to_dict
-from varco_vision.train.setup import check_shape, prepare
+from varco_vision.train.setup import attend, check_shape, prepare
 from varco_vision.train.stage import StageResult, train_stage
 from varco_vision.train.tasks import AnswerTask
 from varco_vision.train.tower import TOWER_MEAN, TOWER_STD, TowerTask
@@ -192,7 +191,8 @@ class Run:
         tokenizer = self._tokenizer()
         model = self._new_or_earlier_language(stage, tokenizer).to(self.world.device)
         loaded = Loaded(model, tokenizer, self._anyres(), TOWER_MEAN, TOWER_STD)  # type: ignore[arg-type]
-        use_shared_prefix(model)
+        for line in attend(model, stage, self.world.device):
+            self.say(f"  {line}")
         feed = Feed(stage, loaded, self.recipe.seed, self.world)
         result = self._train(AnswerTask(model, feed, stage, TOWER_MEAN, TOWER_STD), stage, (["language"], []))
         if self.world.leads:
