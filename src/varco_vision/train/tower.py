@@ -95,6 +95,11 @@ class _Pictures(IterableDataset):
         return found
 
 
+def _as_it_is(batch: Any) -> Any:
+    """In place of torch's own conversion to tensors."""
+    return batch
+
+
 def patches_of(term: str) -> str:
     """Which patches a term of the loss is about: "all", those on an "object" or those on a "glyph"."""
     if term in TowerTask.everywhere:
@@ -141,7 +146,7 @@ class TowerTask:
         self.samples = (step + 1) * stage.rows // self.world.size
         if self.steps is None:
             pictures = _Pictures(self.config, self.seed, stage, self.terms, step, self.world)
-            self.steps = iter(DataLoader(pictures, batch_size=None, num_workers=stage.workers))
+            self.steps = iter(DataLoader(pictures, batch_size=None, num_workers=stage.workers, collate_fn=_as_it_is))
         return [{name: self._moved(value) for name, value in batch.items()} for batch in next(self.steps)]
 
     def _moved(self, value: Any) -> Any:
