@@ -156,11 +156,20 @@ def test_a_tower_that_learns_on_between_stages_is_taken_in(recipe: Path, tmp_pat
     content = yaml.safe_load(recipe.read_text())
     first = content["stages"][0]
     at = next(k for k, s in enumerate(content["stages"]) if s["name"] == "preference")
-    order = {**first, "name": "order", "stage": 3, "steps": 3, "dense": {**first["dense"], "text": 1.0, "order": True}}
+    dense = {**first["dense"], "text": 1.0, "order": True}
+    order = {
+        **first,
+        "name": "order",
+        "stage": 3,
+        "steps": 3,
+        "learning_rate": 1e-9,
+        "learning_rates": {},
+        "dense": dense,
+    }
     content["stages"].insert(at, order)
     (tmp_path / "r.yaml").write_text(yaml.safe_dump(content))
     done = run("train", tmp_path / "r.yaml", "--out", tmp_path / "o", "--processes", 1)
-    assert "'order' continues from 'tower'" in done.stdout and "the tower of 'order' is taken in" in done.stdout
+    assert "stage 3 continues from 'advanced'" in done.stdout and "the tower of 'order' is taken in" in done.stdout
     trained = load_file(tmp_path / "o" / "order" / "tower" / "model.safetensors")
     whole = weights(tmp_path / "o")
     used = {
@@ -168,8 +177,13 @@ def test_a_tower_that_learns_on_between_stages_is_taken_in(recipe: Path, tmp_pat
     }
     last = {name.removeprefix("vision_model."): value for name, value in trained.items()}
     assert used and all(torch.equal(value, last[name]) for name, value in used.items())
-    earlier = weights(tmp_path / "o", "basic")
+    earlier = weights(tmp_path / "o", "advanced")
     assert any(not torch.equal(whole[n], earlier[n]) for n in whole if "projector" in n)
+    moved = {n: float((whole[n] - earlier[n]).abs().max()) for n in whole if "vision_tower" in n}
+    assert max(moved.values()) < 1e-5, (
+        moved,
+        "a tower stage behind a whole model goes on with the tower of that model",
+    )
 
 
 def test_loader_workers_change_nothing(whole: Path, recipe: Path, tmp_path: Path) -> None:

@@ -168,14 +168,18 @@ class Run:
         return result
 
     def _new_or_earlier_tower(self, stage: StageRecipe) -> SiglipVisionModel:
-        """The tower that an earlier stage 0 left, if there is one: a second stage of this kind goes on with it."""
+        """The tower as the stages before this one left it, alone or in a whole model; a new one where there is none."""
+        before = self.recipe.stages[: self.recipe.stages.index(stage)]
+        last = next((s for s in reversed(before) if s.kind != "language"), None)
+        if last is not None and last.kind != "tower":
+            return self._load_previous(stage).model.model.vision_tower
         earlier = self._earlier(stage)
         if earlier is None:
             return new_tower(self.recipe.model.tower_size, stream_seed(self.recipe.seed, "tower"))
         return SiglipVisionModel.from_pretrained(earlier / "tower", dtype=torch.float32)
 
     def _earlier(self, stage: StageRecipe) -> Path | None:
-        """The directory of the last stage before this one that trained the same backbone; None: this one is the first."""
+        """The directory of the last stage before this one that trained the same backbone alone; None: this one is the first."""
         earlier = [s for s in self.recipe.stages[: self.recipe.stages.index(stage)] if s.kind == stage.kind]
         if not earlier:
             return None

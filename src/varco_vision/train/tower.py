@@ -104,20 +104,20 @@ def patches_of(term: str) -> str:
     """Which patches a term of the loss is about: "all", those on an "object" or those on a "glyph"."""
     if term in TowerTask.everywhere:
         return "all"
-    return "object" if term == "box" else "glyph"
+    return "object" if term in ("box", *THINGS) else "glyph"
 
 
 class TowerTask:
     """Patch by patch: colour and shape of the object there and its box, and the letters of the glyph there.
 
-    Terms are averages over all patches (colour, shape, thing), glyph patches (letters, their order, box of the word) and object
-    patches (box). The terms of `dense.ORDER` come with `dense: {order: true}`, "thing" with `dense: {things: ...}`.
+    Terms are averages over all patches (colour, shape), glyph patches (letters, their order, box of the word) and object
+    patches (box, thing). The terms of `dense.ORDER` come with `dense: {order: true}`, "thing" with `dense: {things: ...}`.
     `stage.workers` processes draw the pictures; the pictures of a step depend on its number only.
     """
 
     terms: tuple[str, ...] = ("colour", "shape", "initial", "medial", "final", "latin", "box", "word_box")
     weights: tuple[float, ...] = (1.0, 1.0, 0.5, 0.5, 0.5, 0.5, 1.0, 0.5)
-    everywhere = ("colour", "shape", "thing")
+    everywhere = ("colour", "shape")
 
     def __init__(self, tower: SiglipVisionModel, stage: StageRecipe, seed: int, world: World) -> None:
         vision = tower.config
