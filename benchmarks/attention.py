@@ -17,7 +17,8 @@ import time
 import torch
 import transformers
 
-from varco_vision.data.pack import Feeding, collate, documents
+from varco_vision.data.collate import collate
+from varco_vision.data.pack import Feeding, documents
 from varco_vision.model import checkpoint
 from varco_vision.model.packed import PackedBatch, supervised_logits, use_shared_prefix
 from varco_vision.synth.sources import make_source

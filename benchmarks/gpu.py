@@ -26,7 +26,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from varco_vision.data.pack import Feeding, collate, documents
+from varco_vision.data.collate import collate
+from varco_vision.data.pack import Feeding, documents
 from varco_vision.model import attention, checkpoint, flexible, packed, varlen
 from varco_vision.synth.sources import make_source
 from varco_vision.train.loss import token_losses

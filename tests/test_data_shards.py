@@ -109,7 +109,8 @@ def test_shards_in_a_mixture_equal_json_lines(tmp_path):
 def test_rows_of_training_are_the_same_from_every_kind(tmp_path):
     from transformers import AutoTokenizer
 
-    from varco_vision.data.pack import Budget, Feeding, RowStream, collate
+    from varco_vision.data.collate import collate
+    from varco_vision.data.pack import Budget, Feeding, RowStream
     from varco_vision.geometry import AnyResConfig
     from varco_vision.model.checkpoint import default_path
 

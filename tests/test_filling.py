@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from tiny import write_tiny
 from train_tools import WORLD, Pictures, make_stage, set_up, use_pictures
 
-from varco_vision.data.pack import Budget, Document, Feeding, RowStream, choose, collate, documents
+from varco_vision.data.collate import collate
+from varco_vision.data.pack import Budget, Document, Feeding, RowStream, choose, documents
 from varco_vision.data.sample import Sample
 from varco_vision.data.shares import positions, shares
 from varco_vision.data.source import PERIOD, Mixture, even_pattern

@@ -11,7 +11,8 @@ from PIL import Image
 from tiny import picture_processor, write_tiny
 
 from varco_vision.chat import render
-from varco_vision.data.pack import Budget, Feeding, RowStream, answers, collate, documents
+from varco_vision.data.collate import collate
+from varco_vision.data.pack import Budget, Feeding, RowStream, answers, documents
 from varco_vision.data.sample import Sample
 from varco_vision.errors import InputError
 from varco_vision.model.checkpoint import Loaded, load

@@ -12,7 +12,8 @@ from tiny import write_tiny
 from torch.nn import functional as F
 from train_tools import WORLD, Pictures, losses, make_stage, same_course, set_up, steps, use_pictures
 
-from varco_vision.data.pack import collate, documents
+from varco_vision.data.collate import collate
+from varco_vision.data.pack import documents
 from varco_vision.model.checkpoint import Loaded, load
 from varco_vision.train import metrics
 from varco_vision.train import setup as setting

@@ -12,7 +12,7 @@ import torch
 from tiny import write_tiny
 from train_tools import make_stage, set_up, use_pictures
 
-from varco_vision.data.pack import collate
+from varco_vision.data.collate import join
 from varco_vision.model.attention import make_layout
 from varco_vision.model.checkpoint import Loaded, load
 from varco_vision.model.packed import layout_of, supervised_logits, use_shared_prefix, use_varlen, visibility
@@ -91,11 +91,11 @@ def test_the_model_gives_the_same_logits_and_gradients(
     model = loaded.model
     feed = set_up(loaded, make_stage(), tmp_path).task.feed
     rows = [row for row, _, _ in feed._rows().values()][:2]
-    assert any(len(document.branches) > 1 for row in rows for document in row)
+    assert any(len(branches) > 1 for row in rows for _, _, branches in row.spans)
     found = {}
     for name, use in (("plain", use_shared_prefix), ("varlen", use_varlen)):
         use(model)
-        batch = collate(rows, feed.pad_id, feed.side, layout_of(model))
+        batch = join(rows, feed.pad_id, feed.side, layout_of(model))
         model.zero_grad()
         logits = supervised_logits(model, batch, loaded.mean, loaded.std)
         torch.nn.functional.cross_entropy(logits, batch.targets_S).backward()
@@ -111,7 +111,7 @@ def test_a_layout_of_the_other_kind_is_an_error_not_another_mask(
     use_pictures(monkeypatch)
     loaded = fresh(directory)
     feed = set_up(loaded, make_stage(), tmp_path).task.feed
-    batch = collate([feed._rows()[0][0]], feed.pad_id, feed.side, make_layout)
+    batch = join([feed._rows()[0][0]], feed.pad_id, feed.side, make_layout)
     use_varlen(loaded.model)
     with pytest.raises(RuntimeError, match="Layout met an attention that reads Sequences"):
         supervised_logits(loaded.model, batch, loaded.mean, loaded.std)

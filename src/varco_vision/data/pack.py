@@ -1,4 +1,4 @@
-"""Samples to packed rows: rendering, sharing a picture among its questions, filling rows, collating.
+"""Samples to packed rows: rendering, sharing a picture among its questions, filling rows. (Rows to batches: collate.py.)
 
 Everything is a pure function of the sample stream, on integers and numpy; workers do it, the device gets tensors.
 """
@@ -6,12 +6,11 @@ Everything is a pure function of the sample stream, on integers and numpy; worke
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
-import torch
 from PIL import Image
 from transformers import PreTrainedTokenizerBase
 
@@ -20,8 +19,6 @@ from varco_vision.data.sample import Sample
 from varco_vision.data.source import PERIOD, Mixture, Source
 from varco_vision.errors import InputError
 from varco_vision.geometry import AnyResConfig, TilePlan, plan_sample
-from varco_vision.model.attention import Span, make_layout
-from varco_vision.model.packed import PADDING, PackedBatch
 from varco_vision.pictures import load, views
 
 
@@ -389,75 +386,3 @@ def choose(sizes: Sequence[int], room: int) -> list[int]:
             chosen.append(n)
             room -= sizes[n]
     return sorted(chosen)
-
-
-def collate(
-    rows: Sequence[Sequence[Document]],
-    pad_id: int,
-    side: int,
-    layout: Callable[[Sequence[Span], int], Any] = make_layout,
-) -> PackedBatch:
-    """Rows of documents to one `PackedBatch`; rows are padded to the longest. `side`: patch positions per view side.
-
-    `layout` makes what the model's attention reads (`model.packed.layout_of`).
-    """
-    length = max(sum(d.tokens for d in row) for row in rows)
-    shape = (len(rows), length)
-    ids, positions = np.full(shape, pad_id, np.int64), np.zeros(shape, np.int64)
-    document, branch = np.full(shape, PADDING, np.int64), np.zeros(shape, np.int64)
-    slots, indices, weights, pixels = [], [], [], []
-    sources, targets, sequences, tasks, samples = [], [], [], [], []
-    first_view, spans = 0, []
-    for r, row in enumerate(rows):
-        at = 0
-        for n, d in enumerate(row):
-            shared = len(d.prefix)
-            spans.append((r * length + at, shared, [len(b.ids) for b in d.branches]))
-            span = slice(at, at + shared)
-            ids[r, span], positions[r, span], document[r, span] = d.prefix, np.arange(shared), n
-            slots.append(d.slots + r * length + at)
-            indices.append(np.where(d.indices_N4 < 0, -1, d.indices_N4 + first_view * side * side))
-            weights.append(d.weights_N4)
-            pixels.append(d.views_VTTC)
-            first_view += len(d.views_VTTC)
-            at += shared
-            for k, b in enumerate(d.branches, start=1):
-                span = slice(at, at + len(b.ids))
-                ids[r, span], positions[r, span] = b.ids, shared + np.arange(len(b.ids))
-                document[r, span], branch[r, span] = n, k
-                wanted = np.flatnonzero(b.supervised)
-                sources.append(r * length + at + wanted - 1)
-                targets.append(np.asarray(b.ids)[wanted])
-                sequences.append(np.full(len(wanted), len(tasks)))
-                tasks.append(b.task)
-                samples.append(b.sample)
-                at += len(b.ids)
-    kinds = sorted(set(tasks))
-    return PackedBatch(
-        input_ids_RL=torch.from_numpy(ids),
-        position_ids_RL=torch.from_numpy(positions),
-        document_RL=torch.from_numpy(document),
-        branch_RL=torch.from_numpy(branch),
-        views_VTTC=torch.from_numpy(np.concatenate(pixels)),
-        slots_N=torch.from_numpy(np.concatenate(slots)),
-        indices_N4=torch.from_numpy(np.concatenate(indices).astype(np.int64)),
-        weights_N4=_weights(weights, indices),
-        sources_S=torch.from_numpy(np.concatenate(sources)),
-        targets_S=torch.from_numpy(np.concatenate(targets)),
-        sequence_S=torch.from_numpy(np.concatenate(sequences)),
-        kinds_B=torch.tensor([kinds.index(task) for task in tasks]),
-        tasks=tasks,
-        samples=samples,
-        cells=side * side,
-        layout=layout(spans, len(rows) * length),
-    )
-
-
-def _weights(weights: Sequence[np.ndarray | None], indices: Sequence[np.ndarray]) -> torch.Tensor | None:
-    if all(w is None for w in weights):
-        return None
-    whole = [
-        np.eye(1, 4, dtype=np.float32).repeat(len(i), 0) if w is None else w
-        for w, i in zip(weights, indices, strict=True)
-    ]
-    return torch.from_numpy(np.concatenate(whole).astype(np.float32))

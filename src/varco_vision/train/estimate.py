@@ -35,7 +35,8 @@ from transformers import (
     SiglipVisionConfig,
 )
 
-from varco_vision.data.pack import Branch, Document, collate
+from varco_vision.data.collate import collate
+from varco_vision.data.pack import Branch, Document
 from varco_vision.errors import InputError
 from varco_vision.geometry import AnyResConfig, plan
 from varco_vision.markup import MARKERS

@@ -11,8 +11,9 @@ from typing import Any
 
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
+from varco_vision.data.collate import Laid, join, lay
 from varco_vision.data.files import open_files
-from varco_vision.data.pack import Budget, Document, Feeding, RowStream, collate
+from varco_vision.data.pack import Budget, Document, Feeding, RowStream
 from varco_vision.data.shares import Share, positions, shares
 from varco_vision.data.source import Mixture, Repeated, Source
 from varco_vision.errors import InputError
@@ -23,9 +24,8 @@ from varco_vision.train.parallel import World
 from varco_vision.train.recipe import SourceRecipe, StageRecipe
 
 FILE_OPTIONS = {"image_root"}
-Made = tuple[
-    list[Document], dict[str, Any], list[str]
-]  # a row, the state of its stream behind it, samples refused on the way
+Made = tuple[Laid, dict[str, Any], list[str]]  # a row, the state of its stream behind it, samples refused on the way
+Digest = Callable[[Iterable[Document]], list[str]]
 
 
 def stream_seed(*parts: object) -> int:
@@ -77,8 +77,8 @@ class _Steps(IterableDataset):
     handed over as it is: torch would hide its sentence in the worker's traceback.
     """
 
-    def __init__(self, streams: dict[int, RowStream]) -> None:
-        self.streams = streams
+    def __init__(self, streams: dict[int, RowStream], side: int, digest: Digest | None) -> None:
+        self.streams, self.side, self.digest = streams, side, digest
 
     def __iter__(self) -> Iterator[dict[int, Made] | InputError]:
         worker = get_worker_info()
@@ -86,9 +86,19 @@ class _Steps(IterableDataset):
         mine = list(self.streams.items())[first::stride]
         while True:
             try:
-                yield {shard: (stream.row(), stream.state(), _taken(stream.refused)) for shard, stream in mine}
+                yield {shard: self._made(stream) for shard, stream in mine}
             except InputError as error:
                 yield error
+
+    def _made(self, stream: RowStream) -> Made:
+        row = stream.row()
+        keys = self.digest(row) if self.digest else ()
+        return lay(row, self.side, keys), stream.state(), _taken(stream.refused)
+
+
+def as_it_is(made: Any) -> Any:
+    """In place of torch's own conversion of what a worker made."""
+    return made
 
 
 def _taken(names: list[str]) -> list[str]:
@@ -114,7 +124,7 @@ class Feed:
         seed: int,
         world: World,
         flat: bool = True,
-        digest: Callable[[Iterable[Document]], list[str]] | None = None,
+        digest: Digest | None = None,
     ) -> None:
         anyres = loaded.anyres.limited(stage.max_tiles) if stage.max_tiles else loaded.anyres
         pad = tuple(int(m * 255) for m in loaded.mean)
@@ -140,7 +150,14 @@ class Feed:
         """What the next step takes from every shard of this process."""
         workers = min(self.stage.workers, len(self.streams))
         if self.steps is None:
-            self.steps = iter(DataLoader(_Steps(self.streams), batch_size=None, num_workers=workers))
+            self.steps = iter(
+                DataLoader(
+                    _Steps(self.streams, self.side, self.digest),
+                    batch_size=None,
+                    num_workers=workers,
+                    collate_fn=as_it_is,
+                )
+            )
         made: dict[int, Made] = {}
         for _ in range(max(1, workers)):
             rows = next(self.steps)
@@ -171,11 +188,9 @@ class Feed:
         rows = [made[shard][0] for shard in self.streams]  # in the order of the shards
         return made, [self._batch(rows[at : at + size]) for at in range(0, len(rows), size)]
 
-    def _batch(self, rows: list[list[Document]]) -> PackedBatch:
-        keys = [] if self.digest is None else self.digest(document for row in rows for document in row)
-        laid = [[document for row in rows for document in row]] if self.flat else rows
-        made = collate(laid, self.pad_id, self.side, self.layout).to(self.world.device)
-        return replace(made, rows=len(rows), keys=keys)
+    def _batch(self, rows: list[Laid]) -> PackedBatch:
+        made = join(rows, self.pad_id, self.side, self.layout, self.flat).to(self.world.device)
+        return replace(made, rows=len(rows))
 
     def state(self) -> dict[str, Any]:
         return {str(shard): state for shard, state in self.states.items()}

@@ -17,6 +17,7 @@ from varco_vision.model.initialise import number_code
 from varco_vision.model.tokenizer import NUMBERS
 from varco_vision.model.vision import normalise
 from varco_vision.synth.dense import ORDER, THINGS, DenseConfig, dense_batch
+from varco_vision.train.feed import as_it_is
 from varco_vision.train.parallel import World
 from varco_vision.train.recipe import StageRecipe
 from varco_vision.train.step import copy_into
@@ -95,11 +96,6 @@ class _Pictures(IterableDataset):
         return found
 
 
-def _as_it_is(batch: Any) -> Any:
-    """In place of torch's own conversion to tensors."""
-    return batch
-
-
 def patches_of(term: str) -> str:
     """Which patches a term of the loss is about: "all", those on an "object" or those on a "glyph"."""
     if term in TowerTask.everywhere:
@@ -146,7 +142,7 @@ class TowerTask:
         self.samples = (step + 1) * stage.rows // self.world.size
         if self.steps is None:
             pictures = _Pictures(self.config, self.seed, stage, self.terms, step, self.world)
-            self.steps = iter(DataLoader(pictures, batch_size=None, num_workers=stage.workers, collate_fn=_as_it_is))
+            self.steps = iter(DataLoader(pictures, batch_size=None, num_workers=stage.workers, collate_fn=as_it_is))
         return [{name: self._moved(value) for name, value in batch.items()} for batch in next(self.steps)]
 
     def _moved(self, value: Any) -> Any:
