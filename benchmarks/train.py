@@ -23,9 +23,11 @@ The model is random: small tower and language model, and a head over --vocabular
 are compared: on a busy machine they are steadier than seconds. Memory is the process' peak over what it held before its
 first step. The last line of the output is one JSON document.
 
-With --device cuda everything runs under bfloat16 on the first GPU, seconds in place of CPU seconds are compared, memory is what the
-allocator held at most, and ours tells the part of the GPU's peak that it reached. --size 0.5b and 1.5b are a SigLIP so400m tower
-before language models of Qwen2.5's shapes, random as well, on pictures of 1024 x 768. This mode has not been run yet: no GPU was at hand.
+With --device cuda everything runs under bfloat16 on the first GPU, all contenders in this one process (TRL must be installed beside
+this package then), seconds in place of CPU seconds are compared, memory is what the allocator held at most, and ours tells the part of
+the GPU's peak that it reached. Loader workers prepare the pictures of all of them. --size 0.5b and 1.5b are a SigLIP so400m tower
+before language models of Qwen2.5's shapes, random as well, on pictures of 1024 x 768. After --budget seconds no contender begins.
+  ours-compiled  as ours, every block compiled
 """
 
 from __future__ import annotations
@@ -45,14 +47,19 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-SFT, DPO = ("ours", "ours-apart", "trainer", "grouped", "ours-bf16", "nanovlm"), ("ours-dpo", "trl-dpo")
+SFT, DPO = (
+    ("ours", "ours-apart", "ours-compiled", "trainer", "grouped", "ours-bf16", "nanovlm"),
+    ("ours-dpo", "trl-dpo"),
+)
+OWN = ("ours", "ours-apart", "ours-compiled")
+WORKERS = 8  # that prepare pictures, before a GPU
 PEERS = ("trainer", "grouped", "trl-dpo", "nanovlm")
 SIZES = {  # tower, language model, most tiles, size of the pictures, tokens that a picture takes with a question, about
     "small": (dict(width=192, layers=4, heads=3, mlp=576, tile=128, patch=8),
               dict(width=256, layers=4, heads=4, kv_heads=2, mlp=768), 4, (256, 192), 1100),
-    "0.5b": (dict(width=1152, layers=26, heads=16, mlp=4304, tile=384, patch=14),
+    "0.5b": (dict(width=1152, layers=26, heads=16, mlp=4304, tile=378, patch=14),
              dict(width=896, layers=24, heads=14, kv_heads=2, mlp=4864, context=32768), 9, (1024, 768), 6000),
-    "1.5b": (dict(width=1152, layers=26, heads=16, mlp=4304, tile=384, patch=14),
+    "1.5b": (dict(width=1152, layers=26, heads=16, mlp=4304, tile=378, patch=14),
              dict(width=1536, layers=28, heads=12, kv_heads=2, mlp=8960, context=32768), 9, (1024, 768), 6000),
 }  # fmt: skip
 
@@ -134,7 +141,7 @@ def current_memory() -> int:
 
 def run_ours(
     model: Path, made: list[list[Any]], batch: int, apart: bool = False, pairs: bool = False, precision: str = "float32",
-    device: str = "cpu", tokens: int = 1100,
+    device: str = "cpu", tokens: int = 1100, compiled: bool = False,
 ) -> dict[str, float]:  # fmt: skip
     """One round over the samples after a first step; as many samples a step as the peers take."""
     import torch
@@ -163,7 +170,7 @@ def run_ours(
         max_tokens=batch * tokens if apart else (tokens + 400) * max(1, batch // len(made[0])), learning_rate=1e-5, warmup=1,
         lookahead=8, mixture={"a": SourceRecipe(source="synth:scenes")}, precision=precision,
         trainable=("language",) if pairs else ("tower", "projector", "newline", "language"),
-        reference_cache=None,
+        compile=compiled, workers=WORKERS if device == "cuda" else 0,
     )  # fmt: skip
     loaded = checkpoint.load(model, device=device)
     with tempfile.TemporaryDirectory() as folder:
@@ -171,20 +178,22 @@ def run_ours(
         if pairs:  # a pass of the reference over the round that is measured, paid for below
             from dataclasses import replace
 
-            stage = replace(stage, steps=1)
+            stage = replace(stage, steps=4 if device == "cuda" else 1)
             clock.start()
         setup = prepare(stage, loaded, 0, world, Path(folder))
         optimizer = make_optimizer(setup.task.named_parameters(), stage, setup.task.part_of)
         if not pairs:
-            run_step(setup.task, stage, 0, optimizer, world, getattr(torch, precision))
+            for step in range(4 if device == "cuda" else 1):
+                run_step(setup.task, stage, step, optimizer, world, getattr(torch, precision))
             clock.start()
-        first, step, work = setup.task.samples, 0, 0.0
-        while setup.task.samples - first < (1 if pairs else total):
-            work += run_step(setup.task, stage, step, optimizer, world, getattr(torch, precision)).load["flops"]
-            step += 1
+        first, step, work, waited = setup.task.samples, 0, 0.0, 0.0
+        while (step < stage.steps) if pairs else setup.task.samples - first < total:
+            done = run_step(setup.task, stage, step, optimizer, world, getattr(torch, precision))
+            work, waited, step = work + done.load["flops"], waited + done.waited, step + 1
         told = clock.stop(setup.task.samples - first)
         most = peak(torch.cuda.get_device_name()) if device == "cuda" else None
         reached = work / (told["wall"] * (setup.task.samples - first))
+        told["waited"] = waited / (told["wall"] * (setup.task.samples - first))
         return {**told, "teraflops": reached / 1e12, **({"utilisation": reached / most} if most else {})}
 
 
@@ -239,6 +248,7 @@ def run_trainer(model: Path, made: list[list[Any]], grouped: bool, batch: int, d
         arguments = TrainingArguments(
             folder, per_device_train_batch_size=batch, num_train_epochs=2, learning_rate=1e-5, use_cpu=device == "cpu", report_to=[],
             save_strategy="no", logging_strategy="no", remove_unused_columns=False, disable_tqdm=True, bf16=device == "cuda",
+            dataloader_num_workers=WORKERS if device == "cuda" else 0, optim="adamw_torch_fused",
             train_sampling_strategy="group_by_length" if grouped else "random",
         )  # fmt: skip
         Trainer(net, arguments, train_dataset=Rows(), data_collator=collate, callbacks=[Timer()]).train()
@@ -301,7 +311,7 @@ def run_trl(model: Path, made: list[list[Any]], batch: int, device: str) -> dict
         arguments = DPOConfig(
             folder, per_device_train_batch_size=batch, num_train_epochs=2, learning_rate=1e-5, use_cpu=device == "cpu", report_to=[],
             save_strategy="no", logging_strategy="no", disable_tqdm=True, max_length=None, bf16=device == "cuda",
-            gradient_checkpointing=False,
+            dataloader_num_workers=WORKERS if device == "cuda" else 0, optim="adamw_torch_fused", gradient_checkpointing=False,
         )  # fmt: skip
         DPOTrainer(
             net, args=arguments, train_dataset=Dataset.from_list(rows), processing_class=processor, callbacks=[Timer()]
@@ -309,19 +319,20 @@ def run_trl(model: Path, made: list[list[Any]], batch: int, device: str) -> dict
     return found[-1]
 
 
-def contend(options: argparse.Namespace) -> None:
-    """One contender, in this process; the measurement is printed as JSON."""
+def contend(options: argparse.Namespace, name: str, model: Path, batch: int) -> dict[str, float]:
+    """The measurement of one contender, in this process."""
     import torch
     from train_nanovlm import run_nanovlm
 
     torch.set_num_threads(1)
-    name, model, batch, device = options.contender, Path(options.model), options.batch, options.device
+    device = options.device
     *_, size, tokens = SIZES[options.size]
     made = groups(options.pictures, options.questions, name in DPO, size)
     where: dict[str, Any] = {"device": device, "tokens": tokens}
     ways: dict[str, Callable[[], dict[str, float]]] = {
         "ours": lambda: run_ours(model, made, batch, **where),
         "ours-apart": lambda: run_ours(model, made, batch, apart=True, **where),
+        "ours-compiled": lambda: run_ours(model, made, batch, compiled=True, **where),
         "trainer": lambda: run_trainer(model, made, False, batch, device),
         "grouped": lambda: run_trainer(model, made, True, batch, device),
         "ours-dpo": lambda: run_ours(model, made, batch, pairs=True, **where),
@@ -329,13 +340,32 @@ def contend(options: argparse.Namespace) -> None:
         "ours-bf16": lambda: run_ours(model, made, batch, precision="bfloat16", **where),
         "nanovlm": lambda: run_nanovlm(options.nanovlm, model, made, batch, Measured(device)),
     }
-    print(json.dumps(ways[name]()))
+    return ways[name]()
+
+
+def measure_here(options: argparse.Namespace, model: Path, name: str, batch: int) -> dict[str, float] | str:
+    """As `measure`, on the GPU and in this process: starting one anew would cost more than measuring."""
+    import gc
+    import traceback
+
+    import torch
+
+    gc.collect()
+    torch.cuda.empty_cache()
+    torch.cuda.reset_peak_memory_stats()
+    try:
+        return contend(options, name, model, batch)
+    except Exception as error:
+        traceback.print_exc()
+        return f"{type(error).__name__}: {str(error)[:300]}"
 
 
 def measure(options: argparse.Namespace, model: Path, name: str, batch: int) -> dict[str, float] | str:
     """A contender in a process of its own: its measurement, or why there is none."""
     if name == "nanovlm" and not options.nanovlm:
         return "no checkout of nanoVLM given (--nanovlm)"
+    if options.device == "cuda":
+        return measure_here(options, model, name, batch)
     python = options.peers_python if name in PEERS and options.peers_python else sys.executable
     command = [
         python, __file__, "--contender", name, "--model", str(model), "--batch", str(batch),
@@ -354,15 +384,21 @@ def compare(options: argparse.Namespace) -> dict[str, Any]:
     """All contenders in turn, `repeats` times; medians, and what stood in the way of the others."""
     found: dict[str, list[dict[str, float]]] = {}
     missing: dict[str, str] = {}
+    began = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
-        model = Path(folder) / "model"
-        build(model, options.vocabulary, options.size)
+        model = options.weights or Path(folder) / "model"
+        if not model.exists():
+            build(model, options.vocabulary, options.size)
         wanted = [n for n in (*SFT, *DPO) if not options.only or n in options.only]
         for turn in range(options.repeats):
             for name in wanted:
                 batches = options.batches[:1] if name in DPO or name == "nanovlm" else options.batches[-1:]
                 batches = options.batches if name in ("trainer", "grouped") else batches
+                batches = options.own_batches if options.own_batches and name in OWN else batches
                 for batch in batches:
+                    if time.monotonic() - began > options.budget:
+                        missing[name] = f"{options.budget:.0f} seconds were over"
+                        continue
                     result = measure(options, model, name, batch)
                     key = f"{name} batch {batch}"
                     print(f"round {turn + 1} {key}: {result}", file=sys.stderr, flush=True)
@@ -424,9 +460,16 @@ def main() -> None:
     parser.add_argument("--questions", type=int, default=4)
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--batches", type=int, nargs="+", default=[2, 4])
+    parser.add_argument(
+        "--own-batches", type=int, nargs="+", help="samples a step of ours; that of --batches otherwise"
+    )
     parser.add_argument("--vocabulary", type=int, default=151_936)
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
     parser.add_argument("--size", choices=[*SIZES], default="small", help="of the model")
+    parser.add_argument("--budget", type=float, default=float("inf"), help="seconds after which no contender begins")
+    parser.add_argument(
+        "--weights", type=Path, help="folder of the random model: used if it exists, made there otherwise"
+    )
     parser.add_argument("--only", nargs="+", choices=[*SFT, *DPO])
     parser.add_argument("--peers-python", help="python of an environment that has TRL, datasets and this package")
     parser.add_argument("--nanovlm", type=Path, help="a checkout of nanoVLM")
@@ -436,7 +479,7 @@ def main() -> None:
     parser.add_argument("--batch", type=int, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.contender:
-        contend(options)
+        print(json.dumps(contend(options, options.contender, Path(options.model), options.batch)))
         return
     result = compare(options)
     if options.out:
