@@ -15,6 +15,7 @@ from transformers import PreTrainedModel
 
 from varco_vision.data.pack import Document
 from varco_vision.model.packed import PackedBatch
+from varco_vision.train.features import weights_digest
 from varco_vision.train.loss import preference_loss, sum_by_answer
 from varco_vision.train.recipe import StageRecipe
 from varco_vision.train.tasks import AnswerTask
@@ -130,11 +131,7 @@ def answer_keys(documents: Iterable[Document]) -> list[str]:
 
 def fingerprint(model: PreTrainedModel, dtype: torch.dtype) -> str:
     """A digest of every weight, and of the precision of the forward."""
-    whole = hashlib.blake2b(str(dtype).encode(), digest_size=16)
-    for name, value in sorted(model.state_dict().items()):
-        whole.update(name.encode())
-        whole.update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
-    return whole.hexdigest()
+    return weights_digest(model.state_dict(), str(dtype))
 
 
 class ReferenceStore:
