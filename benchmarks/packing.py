@@ -1,6 +1,6 @@
 """How full rows are, by how many documents wait to be packed, on the mixture of a recipe's stage.
 
-    python benchmarks/packing.py [--recipe nano] [--stage advanced] [--rows 100] [--lookahead 8 16 32 64]
+    python benchmarks/packing.py [--recipe nano] [--stage advanced] [--rows 100] [--skip 60] [--lookahead 8 16 32 64]
                                   [--max-tokens N]
 
 Three ways over the same stream: `first_fit_decreasing` sorts a whole buffer, lays it out and refills it; `best_fit` takes the
@@ -141,6 +141,9 @@ def main() -> None:
     parser.add_argument("--recipe", default="nano")
     parser.add_argument("--stage", default="advanced")
     parser.add_argument("--rows", type=int, default=100)
+    parser.add_argument(
+        "--skip", type=int, default=60, help="first rows that do not count: a fresh buffer fills them better"
+    )
     parser.add_argument("--lookahead", type=int, nargs="+", default=[8, 16, 32, 64])
     parser.add_argument("--max-tokens", type=int, help="of a row, in place of the recipe's")
     options = parser.parse_args()
@@ -163,7 +166,7 @@ def main() -> None:
 
     pack.documents = lambda index, *rest: of_group(index)
     result: dict[str, object] = {
-        "recipe": recipe.name, "stage": stage.name, "rows": options.rows, "max_tokens": stage.max_tokens, "stand_in": stand_in
+        "recipe": recipe.name, "stage": stage.name, "rows": options.rows, "skip": options.skip, "max_tokens": stage.max_tokens, "stand_in": stand_in
     }  # fmt: skip
     ways: dict[str, tuple[Callable, bool]] = {
         "first_fit_decreasing": (first_fit_decreasing, False), "best_fit": (best_fit, False), "split": (best_fit, True)
@@ -172,7 +175,7 @@ def main() -> None:
         found = {}
         for name, (fill, split) in ways.items():
             stream = RowStream(Known(), feeding, Budget(stage.max_tokens), 0, 1, lookahead, split)
-            found[name] = told(fill(stream, options.rows), stage.max_tokens)
+            found[name] = told(fill(stream, options.skip + options.rows)[options.skip :], stage.max_tokens)
         result[f"lookahead {lookahead}"] = found
     print(json.dumps(result))
 
