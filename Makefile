@@ -34,6 +34,7 @@ ship: $(STAMP)  ## put the last stage of $(RUN) into the package: weights, calib
 	$(BIN)/varco-vision eval calibrate
 	$(BIN)/python scripts/measure_default.py
 	$(BIN)/python scripts/measure_sets.py
+	$(BIN)/python scripts/measure_broad.py
 	$(BIN)/varco-vision eval kept $(RUN) --json > docs/mini-kept.json.new && mv docs/mini-kept.json.new docs/mini-kept.json
 	$(BIN)/python scripts/card_pictures.py
 	$(BIN)/python scripts/score_tables.py

@@ -23,6 +23,7 @@ from safetensors import safe_open
 ROOT = Path(__file__).parent.parent
 MINI, NANO = ROOT / "docs" / "mini-scores.json", ROOT / "docs" / "nano-scores.json"
 SETS = ROOT / "docs" / "mini-sets.json"  # scripts/measure_sets.py
+BROAD = ROOT / "docs" / "mini-broad.json"  # scripts/measure_broad.py
 KEPT = ROOT / "docs" / "mini-kept.json"  # varco-vision eval kept runs/mini --json
 RECORD = ROOT / "src" / "varco_vision" / "default_model" / "training_record.json"
 DOCUMENTS = ("README.md", "README.ko.md", "docs/model-card.md", "recipes/README.md")
@@ -98,6 +99,21 @@ LINE = (
     ("text_acc", "facts"),
 )
 MEASURED = {"circular": "questions right in all rotations", "per_row": "right rows"}
+BROAD_ROWS = (  # set of mini-broad.json, metric, how the row is called
+    ("things: grounding", "grounding_acc50", "everyday things: first box, IoU ≥ 0.5"),
+    ("things: not there", "grounding_absent_acc", "things that are not there: it says so"),
+    ("things: referring", "referring_acc", "the thing in the box is named (at random: 1 in 175)"),
+    ("things: counting", "counting_acc", "counting things"),
+    ("things: presence", "presence_acc", "is the thing there? (at random: 1 in 2)"),
+    ("print: words", "ocr_word_acc", "lines of print, 20 to 30 px: place and every letter of a word"),
+    ("print: words", "ocr_jamo_cer", "the same: letter errors (lower is better)"),
+    ("documents: words", "ocr_word_acc", "small pages, 15 to 20 px: place and every letter of a word"),
+    ("documents: fields", "vqa_acc", "what a field of a page says"),
+    ("tables: cells", "vqa_acc", "what a cell of a table says"),
+    ("tables: multiple choice", "choice_acc", "the same as multiple choice (at random: 1 in 4)"),
+    ("charts: values", "vqa_acc", "a value of a chart"),
+    ("charts: multiple choice", "choice_acc", "the same as multiple choice (at random: 1 in 4)"),
+)
 HEADS = {"en": ("Korean", "English", "questions in each"), "ko": ("한국어", "영어", "언어별 질문 수")}
 
 
@@ -168,6 +184,16 @@ def sets(found: dict[str, Any]) -> str:
     return "\n" + "\n".join(lines) + "\n"
 
 
+def broad(found: dict[str, Any]) -> str:
+    """What lies outside `evaluation`: everyday things, print, pages, tables, charts."""
+    lines = ["| | Korean | English | questions in each |", "| --- | --- | --- | --- |"]
+    for name, metric, said in BROAD_ROWS:
+        told = found["sets"][name]["scores"][metric]
+        counts = " / ".join(dict.fromkeys(str(told[lang]["n"]) for lang in ("ko", "en")))
+        lines.append(f"| {said} | {cell(told['ko'])} | {cell(told['en'])} | {counts} |")
+    return "\n" + "\n".join(lines) + "\n"
+
+
 def kept(found: list[dict[str, Any]]) -> str:
     """Text knowledge after each stage against the backbone's, on the same questions."""
     lines = [
@@ -209,6 +235,7 @@ def makers() -> dict[str, Callable[[], str]]:
     return {
         "mini sets": lambda: sets(read(SETS)),
         "mini sets together": lambda: cell(read(SETS)["together"]),
+        "mini broad": lambda: broad(read(BROAD)),
         "mini kept": lambda: kept(read(KEPT)),
         "mini en": lambda: table(mini, MINI_ROWS, "en"),
         "mini ko": lambda: table(mini, MINI_ROWS, "ko"),
