@@ -4,6 +4,7 @@ The kernel itself needs a GPU; here its place is taken by `plain_attention`, whi
 `benchmarks/gpu.py` compares the kernel with it.
 """
 
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -138,3 +139,20 @@ def test_rows_laid_out_ahead_are_the_same_and_so_is_what_a_checkpoint_says_of_th
             assert torch.equal(a.input_ids_RL, b.input_ids_RL) and torch.equal(a.views_VTTC, b.views_VTTC)
         assert plain.state() == ahead.state(), "the state is of the rows handed out, not of those laid out ahead"
     assert plain.samples == ahead.samples
+    ahead.close()
+
+
+@pytest.mark.parametrize("threaded", [False, True])
+def test_a_closed_feed_leaves_no_process_and_no_thread(
+    directory: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, threaded: bool
+) -> None:
+    use_pictures(monkeypatch)
+    feed = set_up(fresh(directory), make_stage(workers=2), tmp_path).task.feed
+    feed.threaded = threaded
+    before = set(threading.enumerate())
+    feed.batches()
+    loaders = list(feed.steps._workers)
+    assert len(loaders) == 2
+    feed.close()
+    assert [loader.exitcode for loader in loaders] == [0, 0], "an exit code of 1 stops whatever runs next"
+    assert set(threading.enumerate()) <= before

@@ -146,21 +146,22 @@ class Feed:
         self.ahead: ThreadPoolExecutor | None = None
         self.coming: Future[tuple[dict[int, Made], list[PackedBatch]]] | None = None
 
+    @property
+    def workers(self) -> int:
+        return min(self.stage.workers, len(self.streams))
+
+    def _opened(self) -> Iterator[dict]:
+        """The steps of the loaders, which begin with the first call."""
+        if self.steps is None:
+            steps = _Steps(self.streams, self.side, self.digest)
+            self.steps = iter(DataLoader(steps, batch_size=None, num_workers=self.workers, collate_fn=as_it_is))
+        return self.steps
+
     def _rows(self) -> dict[int, Made]:
         """What the next step takes from every shard of this process."""
-        workers = min(self.stage.workers, len(self.streams))
-        if self.steps is None:
-            self.steps = iter(
-                DataLoader(
-                    _Steps(self.streams, self.side, self.digest),
-                    batch_size=None,
-                    num_workers=workers,
-                    collate_fn=as_it_is,
-                )
-            )
-        made: dict[int, Made] = {}
-        for _ in range(max(1, workers)):
-            rows = next(self.steps)
+        steps, made = self._opened(), {}
+        for _ in range(max(1, self.workers)):
+            rows = next(steps)
             if isinstance(rows, InputError):
                 raise InputError(f"stage '{self.stage.name}': {rows}")
             made.update(rows)
@@ -173,6 +174,7 @@ class Feed:
         What `state` tells is of the rows that were handed out.
         """
         if self.threaded:
+            self._opened()  # here: a loader forked by the thread would end by waiting for itself, with exit code 1
             self.ahead = self.ahead or ThreadPoolExecutor(1, "feed")
             coming = self.coming or self.ahead.submit(self._step)
             made, batches = coming.result()
@@ -182,6 +184,12 @@ class Feed:
         self.states = {shard: made[shard][1] for shard in self.streams}
         self.left_out = [name for shard in self.streams for name in made[shard][2]]
         return batches
+
+    def close(self) -> None:
+        """End the loaders and the thread. What was laid out ahead is dropped; only counts may be asked for afterwards."""
+        if self.ahead:
+            self.ahead.shutdown(cancel_futures=True)
+        self.ahead = self.coming = self.steps = None
 
     def _step(self) -> tuple[dict[int, Made], list[PackedBatch]]:
         made, size = self._rows(), self.stage.micro_rows

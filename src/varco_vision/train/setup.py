@@ -154,6 +154,7 @@ def reference(
                     continue
                 with autocast(precision(stage, world.device), world.device):
                     store.add(task.measure(task.store.fill(batch) if task.store else batch))
+        feed.close()
     store.close()
     shard.reshard(task.forward)
     world.barrier()

@@ -97,6 +97,7 @@ def train_stage(
             state.write_json(directory / NON_FINITE, told)
         raise
     finally:
+        task.close()
         if log:
             log.close()
     totals = world.sum(torch.tensor([task.samples, task.refused], device=world.device)).tolist()

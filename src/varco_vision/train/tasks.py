@@ -111,6 +111,9 @@ class AnswerTask:
         """Names of the samples that no row could hold, met on the way to the last batches."""
         return self.feed.left_out
 
+    def close(self) -> None:
+        self.feed.close()
+
 
 def _opener_ids(tokenizer: PreTrainedTokenizerBase) -> list[int]:
     """Ids of the markers behind which a box begins."""

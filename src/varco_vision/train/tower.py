@@ -196,3 +196,6 @@ class TowerTask:
 
     def culprits(self) -> list[str]:
         return []
+
+    def close(self) -> None:
+        self.steps = None
