@@ -217,7 +217,7 @@ def faint(
     if size != image.size:
         image = image.resize(size, Image.Resampling.BILINEAR)
     light = [rng.uniform(0.85, 1.12) * (1 - share) for _ in range(3)]
-    mixed = np.outer(light, _LEVELS) + share * np.asarray(colour)[:, None]
+    mixed = np.array(light)[:, None] * _LEVELS + share * np.array(colour)[:, None]
     table = np.minimum(255, mixed).astype(int)
     return raster.lookup(image, table if after is None else after[_CHANNELS, table])
 

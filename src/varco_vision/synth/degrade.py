@@ -186,7 +186,7 @@ def jpeg(image: Image.Image, quality: int) -> Image.Image:
 def light_table(gain: float, gamma: float, cast: Sequence[float] = (1, 1, 1)) -> np.ndarray:
     """What brightness, gamma and a colour cast by channel make of every level, integers [3, 256]."""
     curve = 255 * _LEVELS**gamma * gain
-    return np.minimum(255, np.outer(cast, curve)).astype(int)
+    return np.minimum(255, np.array(cast)[:, None] * curve).astype(int)
 
 
 _LEVELS = np.arange(256) / 255

@@ -153,6 +153,9 @@ def outline(mask: Image.Image, x: float = 0, y: float = 0) -> np.ndarray:
 
 def bounds(points: np.ndarray) -> tuple[float, float, float, float]:
     """left, top, right, bottom of points [N, 2]."""
+    if len(points) <= 4:  # numpy's reductions cost more than they save
+        xs, ys = points.T.tolist()
+        return min(xs), min(ys), max(xs), max(ys)
     (x0, y0), (x1, y1) = points.min(0), points.max(0)
     return float(x0), float(y0), float(x1), float(y1)
 
