@@ -16,6 +16,7 @@ from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 from safetensors.torch import load_file, save_file
 from transformers import AutoTokenizer, LlavaOnevisionForConditionalGeneration, PreTrainedTokenizerFast
+from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 
 from varco_vision.chat import IMAGE_TOKEN
 from varco_vision.errors import InputError
@@ -118,6 +119,9 @@ def save(loaded: Loaded, directory: str | Path, record: dict[str, Any] | None = 
     config = _read_json(directory / "config.json")
     for part in (config, config["text_config"], config["vision_config"]):
         part.pop("_name_or_path", None)  # where the backbones happened to lie when this model was made
+    text = config["text_config"]
+    if not text.get("architectures"):  # servers ask for it; a language model that was never saved alone lacks it
+        text["architectures"] = [MODEL_FOR_CAUSAL_LM_MAPPING_NAMES[text["model_type"]]]
     _write_json(directory / "config.json", config)
     loaded.tokenizer.save_pretrained(directory)
     _write_json(directory / "preprocessor_config.json", _preprocessor(loaded))
