@@ -166,7 +166,7 @@ def peers(python: str, checkout: Path | None, count: int, warm: int) -> None:
     options = {"height": 64, "truth": True}
     rows = {cold: ours("lines", count * 4, 0, asked=False, **options)}
     rows[full] = ours("lines", count * 4, FULL, asked=False, **options)
-    rows["the same with questions in two languages written out"] = ours("lines", count * 4, FULL, **options)
+    rows["this package, with questions written out"] = ours("lines", count * 4, FULL, **options)
     rows["TRDG"] = run_peer(python, TRDG, [words, fonts, count, warm])
     if checkout:
         rows["SynthTIGER"] = run_peer(python, TIGER, tiger_settings(checkout, words, fonts, count, warm))
