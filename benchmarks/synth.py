@@ -80,7 +80,7 @@ print(json.dumps([n / spent, pixels / n]))
 
 def ours(kind: str, count: int, warm: int, asked: bool = True, **options: object) -> tuple[float, float]:
     """(pictures a second of processor time, pixels a picture) of a source. `asked`: with questions written out, as samples;
-    else pictures with their words and boxes, which is what the peers give."""
+    else pictures with their words and boxes; the peers give pictures with their text."""
     from varco_vision.synth.sources import make_source
 
     source = make_source(kind, seed=1, **options)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -147,14 +148,13 @@ def reference(
     store = ReferenceStore(place, digest, world.rank)
     done = resume and mark.exists() and json.loads(mark.read_text(encoding="utf-8")) == {"model": digest}
     if any(not d for d in world.gather(done)):
-        feed = Feed(stage, loaded, seed, world, task.feed.flat, answer_keys)
-        for _ in range(stage.steps):
-            for batch in feed.batches():
-                if not any(world.gather(store.missing(batch.keys)) if stage.shard else [store.missing(batch.keys)]):
-                    continue
-                with autocast(precision(stage, world.device), world.device):
-                    store.add(task.measure(task.store.fill(batch) if task.store else batch))
-        feed.close()
+        with closing(Feed(stage, loaded, seed, world, task.feed.flat, answer_keys)) as feed:
+            for _ in range(stage.steps):
+                for batch in feed.batches():
+                    if not any(world.gather(store.missing(batch.keys)) if stage.shard else [store.missing(batch.keys)]):
+                        continue
+                    with autocast(precision(stage, world.device), world.device):
+                        store.add(task.measure(task.store.fill(batch) if task.store else batch))
     store.close()
     shard.reshard(task.forward)
     world.barrier()

@@ -97,9 +97,9 @@ def train_stage(
             state.write_json(directory / NON_FINITE, told)
         raise
     finally:
-        task.close()
         if log:
             log.close()
+        task.close()
     totals = world.sum(torch.tensor([task.samples, task.refused], device=world.device)).tolist()
     world.barrier()
     records = metrics.read(directory / "metrics.jsonl")
