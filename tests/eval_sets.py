@@ -11,6 +11,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image, ImageDraw
 
+from varco_vision.eval import benchmarks, pipeline, protocols
+from varco_vision.eval.benchmarks import BENCHMARKS
+
+SETTINGS = protocols.Settings(max_new_tokens=6)
 COLOURS = {"빨강": (220, 40, 40), "파랑": (40, 60, 220), "초록": (30, 160, 60), "노랑": (230, 210, 40)}
 
 
@@ -112,3 +116,7 @@ def write_all(folder: Path) -> Path:
     write_parquet(seed_rows(4, "index"), folder / "k_dtcbench.parquet")
     write_parquet(llava_rows(), folder / "k_llava_w.parquet")
     return folder
+
+
+def prepared(sets, task="k_dtcbench", protocol="strict", model="m", settings=SETTINGS):
+    return pipeline.prepare(benchmarks.load(BENCHMARKS[task], sets), protocols.find(protocol), settings, model, "views")

@@ -17,7 +17,9 @@ import openai
 import uvicorn
 from PIL import Image, ImageDraw
 
+from varco_vision.infer.answer import Answer
 from varco_vision.infer.api import VarcoVision
+from varco_vision.infer.engine import Request
 from varco_vision.serve.app import create_app
 from varco_vision.serve.run import Server, listen
 from varco_vision.serve.settings import Limits, Settings
@@ -102,3 +104,10 @@ def shown(text: str | None, *pictures: bytes | str) -> list[dict[str, Any]]:
 def raw_connection(url: str) -> socket.socket:
     host, port = url.removeprefix("http://").split(":")
     return socket.create_connection((host, int(port)), timeout=30)
+
+
+def expected(vision: VarcoVision, text: str | None, *pictures: bytes, **settings: Any) -> Answer:
+    """What the engine itself says to one user turn."""
+    content = [*({"type": "image"} for _ in pictures), *([] if text is None else [{"type": "text", "text": text}])]
+    request = Request([{"role": "user", "content": content}], list(pictures), constrain=True, **settings)
+    return vision.engine.generate([request])[0]
