@@ -149,13 +149,16 @@ def cell(score: dict[str, Any]) -> str:
     return f"{value:.1f} % ({low:.1f} – {high:.1f})"
 
 
+def row(name: str, found: dict[str, Any]) -> str:
+    """A metric in both languages with the number of questions (one number where both have the same)."""
+    counts = " / ".join(dict.fromkeys(str(found[lang]["n"]) for lang in ("ko", "en")))
+    return f"| {name} | {cell(found['ko'])} | {cell(found['en'])} | {counts} |"
+
+
 def table(scores: dict[str, Any], rows: tuple[Row, ...], lang: str) -> str:
     lines = [f"| | {' | '.join(HEADS[lang])} |", "| --- | --- | --- | --- |"]
     for metric, stage, en, ko in rows:
-        found = (scores[stage] if stage else scores)[metric]
-        counts = list(dict.fromkeys(str(found[x]["n"]) for x in ("ko", "en")))
-        name = en if lang == "en" else ko
-        lines.append(f"| {name} | {cell(found['ko'])} | {cell(found['en'])} | {' / '.join(counts)} |")
+        lines.append(row(en if lang == "en" else ko, (scores[stage] if stage else scores)[metric]))
     return "\n" + "\n".join(lines) + "\n"
 
 
@@ -188,9 +191,7 @@ def broad(found: dict[str, Any]) -> str:
     """What lies outside `evaluation`: everyday things, print, pages, tables, charts."""
     lines = ["| | Korean | English | questions in each |", "| --- | --- | --- | --- |"]
     for name, metric, said in BROAD_ROWS:
-        told = found["sets"][name]["scores"][metric]
-        counts = " / ".join(dict.fromkeys(str(told[lang]["n"]) for lang in ("ko", "en")))
-        lines.append(f"| {said} | {cell(told['ko'])} | {cell(told['en'])} | {counts} |")
+        lines.append(row(said, found["sets"][name]["scores"][metric]))
     return "\n" + "\n".join(lines) + "\n"
 
 
