@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 from PIL import Image, ImageDraw
 
+from varco_vision.cli.main import main
 from varco_vision.eval import benchmarks, pipeline, protocols
 from varco_vision.eval.benchmarks import BENCHMARKS
 
@@ -120,3 +122,15 @@ def write_all(folder: Path) -> Path:
 
 def prepared(sets, task="k_dtcbench", protocol="strict", model="m", settings=SETTINGS):
     return pipeline.prepare(benchmarks.load(BENCHMARKS[task], sets), protocols.find(protocol), settings, model, "views")
+
+
+def eval_command(capsys):
+    """A function that runs `varco-vision eval ...` in this process: (exit code, what it printed, what it said of errors)."""
+
+    def call(*args):
+        with pytest.raises(SystemExit) as caught:
+            main(["eval", *map(str, args)])
+        out, err = capsys.readouterr()
+        return caught.value.code or 0, out, err
+
+    return call

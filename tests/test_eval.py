@@ -7,12 +7,12 @@ import random
 import sys
 
 import pytest
+from eval_sets import eval_command
 from hypothesis import strategies as st
 from PIL import Image
 from tiny import write_tiny
 
 from varco_vision import markup
-from varco_vision.cli.main import main
 from varco_vision.data import jsonl
 from varco_vision.data.sample import TASKS, Sample, text_of
 from varco_vision.errors import InputError
@@ -307,13 +307,7 @@ def model(tmp_path_factory):
 
 @pytest.fixture
 def run(capsys):
-    def call(*args):
-        with pytest.raises(SystemExit) as caught:
-            main(["eval", *map(str, args)])
-        out, err = capsys.readouterr()
-        return caught.value.code or 0, out, err
-
-    return call
+    return eval_command(capsys)
 
 
 def test_run_on_a_file(run, model, tmp_path):

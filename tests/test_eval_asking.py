@@ -7,10 +7,10 @@ import json
 from collections import Counter
 
 import pytest
+from eval_sets import eval_command
 from PIL import Image, ImageDraw
 from tiny import write_tiny
 
-from varco_vision.cli.main import main
 from varco_vision.errors import InputError
 from varco_vision.eval import asking
 from varco_vision.eval.cache import Store
@@ -53,13 +53,7 @@ def gold(tmp_path):
 
 @pytest.fixture
 def call(capsys):
-    def call(*words):
-        with pytest.raises(SystemExit) as stopped:
-            main(["eval", *map(str, words)])
-        out, err = capsys.readouterr()
-        return stopped.value.code or 0, out, err
-
-    return call
+    return eval_command(capsys)
 
 
 def ground(gold, model, *more):

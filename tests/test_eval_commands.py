@@ -13,7 +13,7 @@ from pathlib import Path
 
 import eval_sets
 import pytest
-from eval_sets import SETTINGS, prepared
+from eval_sets import SETTINGS, eval_command, prepared
 from tiny import write_tiny
 
 from varco_vision.cli.main import main
@@ -34,13 +34,7 @@ def model(tmp_path_factory):
 
 @pytest.fixture
 def call(capsys):
-    def call(*args):
-        with pytest.raises(SystemExit) as caught:
-            main(["eval", *map(str, args)])
-        out, err = capsys.readouterr()
-        return caught.value.code or 0, out, err
-
-    return call
+    return eval_command(capsys)
 
 
 TASKS = "k_mmbench,k_seed,k_mmstar,k_dtcbench,k_llava_w"
