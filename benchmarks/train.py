@@ -51,7 +51,7 @@ SFT, DPO = (
     ("ours", "ours-apart", "ours-compiled", "trainer", "grouped", "ours-bf16", "nanovlm"),
     ("ours-dpo", "trl-dpo"),
 )
-OWN = ("ours", "ours-apart", "ours-compiled")
+OWN = ("ours", "ours-apart", "ours-compiled", "ours-dpo")
 WORKERS = 8  # that prepare pictures, before a GPU
 PEERS = ("trainer", "grouped", "trl-dpo", "nanovlm")
 SIZES = {  # tower, language model, most tiles, size of the pictures, tokens that a picture takes with a question, about
@@ -178,7 +178,7 @@ def run_ours(
         if pairs:  # a pass of the reference over the round that is measured, paid for below
             from dataclasses import replace
 
-            stage = replace(stage, steps=4 if device == "cuda" else 1)
+            stage = replace(stage, steps=max(1, total // max(batch, len(made[0]))) if device == "cuda" else 1)
             clock.start()
         setup = prepare(stage, loaded, 0, world, Path(folder))
         optimizer = make_optimizer(setup.task.named_parameters(), stage, setup.task.part_of)

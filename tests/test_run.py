@@ -16,6 +16,7 @@ import yaml
 from safetensors.torch import load_file
 
 from varco_vision.model import checkpoint
+from varco_vision.train.estimate import skeleton
 from varco_vision.train.recipe import read
 
 ROOT = Path(__file__).parent.parent
@@ -184,6 +185,29 @@ def test_a_tower_that_learns_on_between_stages_is_taken_in(recipe: Path, tmp_pat
         moved,
         "a tower stage behind a whole model goes on with the tower of that model",
     )
+
+
+def test_a_stage_deepens_and_the_next_goes_on(whole: Path, recipe: Path, tmp_path: Path) -> None:
+    import shutil
+
+    content = yaml.safe_load(recipe.read_text())
+    at = next(k for k, s in enumerate(content["stages"]) if s["name"] == "preference")
+    content["stages"].insert(at, {**content["stages"][at - 1], "name": "deep", "steps": 2, "deepen": {"language": 3}})
+    (tmp_path / "r.yaml").write_text(yaml.safe_dump(content))
+    shutil.copytree(whole, tmp_path / "o")
+    shutil.rmtree(tmp_path / "o" / "preference")
+    (tmp_path / "o" / "recipe.yaml").unlink()
+    run("train", tmp_path / "r.yaml", "--out", tmp_path / "o", "--processes", 1, "--resume")
+    for name in ("deep", "preference"):
+        found = {
+            n.split("layers.")[1].split(".")[0]
+            for n in weights(tmp_path / "o", name)
+            if "language_model.model.layers." in n
+        }
+        assert found == {"0", "1", "2"}, name
+    plan = read(tmp_path / "r.yaml")
+    depths = [skeleton(plan.model_of(s)).config.text_config.num_hidden_layers for s in plan.stages[at - 1 :]]
+    assert depths == [2, 3, 3], "estimates see the layers that were added until then"
 
 
 def test_loader_workers_change_nothing(whole: Path, recipe: Path, tmp_path: Path) -> None:

@@ -159,7 +159,7 @@ def estimate_recipe(
     if not stages:
         raise InputError(f"recipe '{recipe.name}' has no stage of kind sft or preference to estimate")
     with _world(gpus):
-        return [estimate_stage(recipe.model, stage, gpus, memory, assumed) for stage in stages]
+        return [estimate_stage(recipe.model_of(stage), stage, gpus, memory, assumed) for stage in stages]
 
 
 def estimate_stage(

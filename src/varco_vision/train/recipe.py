@@ -16,6 +16,7 @@ import yaml
 from varco_vision.data.sample import TASKS
 from varco_vision.errors import InputError
 from varco_vision.model.compose import LanguageSize, TowerSize, pinpoints
+from varco_vision.model.deepen import DEPTHS
 from varco_vision.model.freeze import PARTS
 
 Kind = Literal["tower", "language", "sft", "preference"]
@@ -165,6 +166,7 @@ class StageRecipe:
     trainable: tuple[str, ...] = ()
     views: Literal["one", "anyres"] = "anyres"
     max_tiles: int | None = None
+    deepen: dict[str, int] = field(default_factory=dict)
     mixture: dict[str, SourceRecipe] = field(default_factory=dict)
     dense: dict[str, Any] = field(default_factory=dict)
     learning_rate: float
@@ -211,6 +213,7 @@ class StageRecipe:
         if self.kind in ("sft", "preference") and not (self.trainable or self.lora or self.train_markers):
             raise InputError(f"{where}: 'trainable' is empty; name parts out of {', '.join(PARTS)}")
         self._check_adapters(where)
+        self._check_deepen(where)
         self._check_combinations(where)
         if self.kind != "tower" and not self.mixture:
             raise InputError(f"{where}: 'mixture' is empty; name at least one source")
@@ -249,6 +252,14 @@ class StageRecipe:
         if self.train_markers and "language" in self.trainable:
             raise InputError(f"{where}: train_markers is for a language model that is frozen or under lora")
 
+    def _check_deepen(self, where: str) -> None:
+        if wrong := sorted(set(self.deepen) - set(DEPTHS)):
+            raise InputError(f"{where}: deepen names {wrong}; layers are added to {' and '.join(DEPTHS)}")
+        if few := {part: count for part, count in self.deepen.items() if count < 1}:
+            raise InputError(f"{where}: deepen must be at least 1, found {few}")
+        if self.deepen and self.kind not in ("sft", "preference"):
+            raise InputError(f"{where}: deepen is for stages of the whole model, kind sft or preference")
+
     def _check_combinations(self, where: str) -> None:
         moving = set(self.trainable) | set(self.lora)
         if self.cache_features and "tower" in moving:
@@ -270,6 +281,17 @@ class Recipe:
     stages: tuple[StageRecipe, ...]
     seed: int = 0
     evaluation: dict[str, Any] = field(default_factory=dict)
+
+    def model_of(self, stage: StageRecipe) -> ModelRecipe:
+        """The sizes of the model that `stage` trains: those of the recipe, with the layers added until then."""
+        depth = {p: n for s in self.stages[: self.stages.index(stage) + 1] for p, n in s.deepen.items()}
+        shapes = {"tower": ("vision", self.model.vision), "language": ("text", self.model.text)}
+        changed = {
+            name: dataclasses.replace(shape, layers=depth[part])
+            for part, (name, shape) in shapes.items()
+            if part in depth and shape is not None
+        }
+        return dataclasses.replace(self.model, **changed)
 
     def __post_init__(self) -> None:
         names = [stage.name for stage in self.stages]

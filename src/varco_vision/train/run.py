@@ -37,6 +37,7 @@ from varco_vision.geometry import AnyResConfig, plan_sample
 from varco_vision.model import checkpoint
 from varco_vision.model.checkpoint import Loaded
 from varco_vision.model.compose import compose, new_language_model, new_tower
+from varco_vision.model.deepen import deepen
 from varco_vision.model.freeze import PARTS, listing
 from varco_vision.model.initialise import exchange_tower
 from varco_vision.model.tokenizer import build_tokenizer
@@ -263,6 +264,8 @@ class Run:
         newer = self._newer_tower(stage, previous)
         if newer is not None:
             self._exchange_tower(loaded, newer)
+        if stage.deepen:
+            loaded.model = deepen(loaded.model, stage.deepen)
         return loaded
 
     def _newer_tower(self, stage: StageRecipe, previous: StageRecipe | None) -> StageRecipe | None:
